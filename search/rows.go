@@ -1,0 +1,64 @@
+package search
+
+// Rows are the index rows of one resource: what Registry.IndexRows extracts
+// and the store writes. Each slice holds distinct values in a stable order.
+type Rows struct {
+	Tokens     []TokenRow
+	Refs       []RefRow
+	Dates      []DateRow
+	Strings    []StringRow
+	Quantities []QuantityRow
+	// Coded lists the tokens of this resource that the dictionary (table
+	// token) must know: those of Coding, CodeableConcept and code elements,
+	// but not identifiers, which are indexed in each form they are searched by.
+	Coded []CodedToken
+}
+
+// TokenRow is a row of idx_token.
+type TokenRow struct {
+	H int64
+	P ParamID
+}
+
+// CodedToken is a row of the dictionary.
+type CodedToken struct {
+	H      int64
+	P      ParamID
+	System string
+	Code   string
+}
+
+// RefRow is a row of idx_ref.
+type RefRow struct {
+	RK int64
+	P  ParamID
+	// Target is the literal reference to a resource of this server
+	// ("Patient/1"), "" for anything else; not stored, for the check of
+	// referential integrity. Path is the FHIRPath of the element.
+	Target, Path string
+}
+
+// DateRow is a row of idx_date: [Lo, Hi] in microseconds since 1970 UTC, both
+// inclusive; math.MinInt64 and math.MaxInt64 where open.
+type DateRow struct {
+	K          int64
+	Lo, Hi     int64
+	SMin, SMax bool
+	Wide       bool // longer than a day
+}
+
+// StringRow is a row of idx_string.
+type StringRow struct {
+	K          int64
+	Val        string
+	Whole, Raw *string
+	SMin, SMax bool
+}
+
+// QuantityRow is a row of idx_quantity. Lo and Hi are decimal text.
+type QuantityRow struct {
+	K                int64
+	Lo, Hi           string
+	Unit, UText, Sys int64
+	SMin, SMax       bool
+}
