@@ -1,0 +1,58 @@
+package fhir
+
+// SearchParam is a SearchParameter resource of the definitions. It must not be
+// changed.
+type SearchParam struct {
+	URL          string
+	Code         string   // the name in a search, "family"
+	Type         string   // number, date, string, token, reference, composite, quantity, uri, special
+	Base         []string // resource types, "Resource" and "DomainResource" among them
+	Expression   string   // FHIRPath, verbatim; "" for those computed otherwise (_text, _content, …)
+	Target       []string // resource types a reference parameter may point to
+	MultipleOr   bool     // true where the definition says nothing
+	MultipleAnd  bool     // true where the definition says nothing
+	Comparators  []string
+	Modifiers    []string
+	Chain        []string
+	Components   []SearchComponent // of a composite parameter
+	XPathUsage   string            // normal, phonetic, nearby, distance, other; "" if none
+	DerivedFrom  string            // canonical URL, "" if none
+	Description  string            // for CapabilityStatement.rest.resource.searchParam.documentation
+	Experimental bool
+}
+
+// SearchComponent is one part of a composite parameter.
+type SearchComponent struct {
+	Definition string // canonical URL of the part's SearchParameter
+	Expression string // FHIRPath, relative to each result of the composite's own expression
+}
+
+// SearchParams returns the search parameters of a resource type, sorted by
+// code, those of Resource and DomainResource included. The slice must not be
+// changed. It is nil for an unknown type.
+func (d *Definitions) SearchParams(resourceType string) []*SearchParam {
+	return d.search.load(d.embedded.Search, d).byType[resourceType]
+}
+
+// SearchParam returns the search parameter of a resource type with the given
+// code, nil if there is none.
+func (d *Definitions) SearchParam(resourceType, code string) *SearchParam {
+	for _, p := range d.SearchParams(resourceType) {
+		if p.Code == code {
+			return p
+		}
+	}
+	return nil
+}
+
+// SearchParamByURL returns the search parameter with the given canonical URL,
+// nil if there is none.
+func (d *Definitions) SearchParamByURL(url string) *SearchParam {
+	return d.search.load(d.embedded.Search, d).byURL[url]
+}
+
+// AllSearchParams returns all search parameters, sorted by URL. The slice must
+// not be changed.
+func (d *Definitions) AllSearchParams() []*SearchParam {
+	return d.search.load(d.embedded.Search, d).all
+}
