@@ -4,17 +4,16 @@ package fhir
 type Compartment struct {
 	Name   string              // Patient, Encounter, RelatedPerson, Practitioner or Device
 	URL    string              // canonical URL of the definition
-	Params map[string][]string // resource type → codes of the search parameters that tie it to the compartment. A type that is never in the compartment is absent
-	Self   []string            // the types of the compartment's own resource ("{def}"): the resource that the compartment is named after
+	Params map[string][]string // resource type → codes of the search parameters that tie it to the compartment; types that are never in it are absent. The resource that the compartment is named after is in it besides
 }
 
 // Compartment returns the compartment with the given name ("Patient"), nil if
 // there is none.
 func (d *Definitions) Compartment(name string) *Compartment {
-	return d.search.load(d.embedded.Search, d).compartments[name]
+	return d.searchSet().compartments[name]
 }
 
 // Compartments returns the names of the compartments, sorted.
 func (d *Definitions) Compartments() []string {
-	return d.search.load(d.embedded.Search, d).compartmentNames
+	return d.searchSet().compartmentNames
 }

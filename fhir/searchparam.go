@@ -31,7 +31,7 @@ type SearchComponent struct {
 // code, those of Resource and DomainResource included. The slice must not be
 // changed. It is nil for an unknown type.
 func (d *Definitions) SearchParams(resourceType string) []*SearchParam {
-	return d.search.load(d.embedded.Search, d).byType[resourceType]
+	return d.searchSet().byType[resourceType]
 }
 
 // SearchParam returns the search parameter of a resource type with the given
@@ -48,11 +48,11 @@ func (d *Definitions) SearchParam(resourceType, code string) *SearchParam {
 // SearchParamByURL returns the search parameter with the given canonical URL,
 // nil if there is none.
 func (d *Definitions) SearchParamByURL(url string) *SearchParam {
-	return d.search.load(d.embedded.Search, d).byURL[url]
+	return d.searchSet().byURL[url]
 }
 
 // AllSearchParams returns all search parameters, sorted by URL. The slice must
 // not be changed.
 func (d *Definitions) AllSearchParams() []*SearchParam {
-	return d.search.load(d.embedded.Search, d).all
+	return d.searchSet().all
 }
