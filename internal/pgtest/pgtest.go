@@ -157,15 +157,15 @@ var shared = sync.OnceValues(func() (*server, error) {
 	return s, nil
 })
 
-// createSQL copies through the write-ahead log where the server can: unlike the copy of files it needs no
-// checkpoint, which would write out the pages of all other tests first.
+// createSQL copies files, which takes 0.6 of the time of a copy through the write-ahead log (PostgreSQL's default
+// since 15) on a server without fsync: 33 ms against 57 ms for create and drop of 15 MB (BenchmarkClone).
 func (s *server) createSQL(name, template string) string {
 	if template == "" {
 		template = "template0"
 	}
 	sql := "CREATE DATABASE " + quote(name) + " TEMPLATE " + quote(template)
 	if s.version >= 150000 {
-		sql += " STRATEGY wal_log"
+		sql += " STRATEGY file_copy"
 	}
 	return sql
 }

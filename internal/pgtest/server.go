@@ -34,14 +34,18 @@ func startPrivate() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return startIn(dir)
+}
+
+func startIn(dir string) (string, error) {
 	s, err := postgres.Start(context.Background(), privateOptions(dir, map[string]string{"max_connections": "500"}, true))
 	if err != nil {
-		os.RemoveAll(dir)
+		_ = os.RemoveAll(dir)
 		return "", err
 	}
 	if sharedGuard, err = watch(dir, serverDir(dir)); err != nil {
 		_ = s.Stop(context.Background())
-		os.RemoveAll(dir)
+		_ = os.RemoveAll(dir)
 		return "", err
 	}
 	return s.URL("postgres"), nil

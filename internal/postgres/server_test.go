@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	osexec "os/exec"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -270,5 +272,73 @@ func TestFailedStartSaysWhy(t *testing.T) {
 	}
 	if !strings.Contains(err.Error(), "shared_buffers") {
 		t.Errorf("the error does not name the setting: %v", err)
+	}
+}
+
+// As root the other tests run the server as another user; here an ordinary user runs all of it. The copy of the test
+// binary is needed because the go command builds it in a folder that only root may enter.
+func TestOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root: the other tests run as an ordinary user already")
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skip("no user nobody:", err)
+	}
+	uid, _ := strconv.Atoi(nobody.Uid)
+	gid, _ := strconv.Atoi(nobody.Gid)
+	dir := filepath.Dir(filepath.Dir(tempDir(t)))
+	binary := filepath.Join(dir, "postgres.test")
+	text, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(binary, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	home := filepath.Join(dir, "home")
+	if err := os.Mkdir(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(home, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	cmd := osexec.Command(binary, "-test.v", "-test.run=^(TestDataStaysBetweenRuns|TestOrphanIsTakenOver|TestSecondProcessIsRefused)$")
+	cmd.Dir = home
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestDataStaysBetweenRuns") {
+		t.Errorf("as nobody: %v\n%s", err, out)
+	}
+}
+
+// Root's own home is closed to the user that the server runs as.
+func TestClosedParentFolder(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root meets folders closed to the server's user")
+	}
+	dir := tempDir(t)
+	closed := filepath.Dir(dir)
+	if err := os.Mkdir(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir, Options{Volatile: true})
+	t.Cleanup(func() { os.RemoveAll(s.dir) })
+	target, err := os.Readlink(dir)
+	if err != nil {
+		t.Fatal("no link where the data were asked for:", err)
+	}
+	if target != s.dir || !strings.HasPrefix(target, "/var/lib/ingle/postgres-") {
+		t.Errorf("linked to %s, the server is in %s", target, s.dir)
+	}
+	execute(t, s.URL("postgres"), "CREATE TABLE kept AS SELECT 42 AS answer")
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, dir, Options{Volatile: true})
+	if got := query[int](t, again.URL("postgres"), "SELECT answer FROM kept"); got != 42 {
+		t.Errorf("answer = %d, want 42", got)
 	}
 }
