@@ -173,3 +173,19 @@ func TestFetchFailsPlainly(t *testing.T) {
 		t.Error("fetched a version that is not published")
 	}
 }
+
+// With INGLE_TEST_FETCH=1: the published binaries run a server (downloads about 15 MB).
+func TestFetchedServerRuns(t *testing.T) {
+	if os.Getenv("INGLE_TEST_FETCH") == "" {
+		t.Skip("downloads; set INGLE_TEST_FETCH=1 to run")
+	}
+	dir := tempDir(t)
+	b, err := fetch(t.Context(), filepath.Join(filepath.Dir(filepath.Dir(dir)), "cache"), 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, dir, Options{BinDir: b.Dir})
+	if got := query[string](t, s.URL("postgres"), "SHOW server_version"); got != b.Version {
+		t.Errorf("server %s, binaries %s", got, b.Version)
+	}
+}
