@@ -1,5 +1,7 @@
 package fhir
 
+import "iter"
+
 // TypeKind tells primitive types, complex types, resources and the backbone
 // elements inside them apart.
 type TypeKind uint8
@@ -73,6 +75,10 @@ type member struct {
 // ("Patient.contact", "Timing.repeat"; also "Observation.component.referenceRange",
 // which is the same Type as "Observation.referenceRange" by its contentReference).
 func (d *Definitions) Type(name string) *Type { return d.types.get(d.embedded.Types, name) }
+
+// Types walks over all types in the order of their names, backbone elements
+// after the type they stand in.
+func (d *Definitions) Types() iter.Seq[*Type] { return d.types.all(d.embedded.Types) }
 
 // Field returns the element with the given FHIRPath name, inherited ones
 // included, nil if there is none.

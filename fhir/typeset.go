@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"iter"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,16 +13,18 @@ import (
 type typeSet struct {
 	once  sync.Once
 	roots map[string]*typeRoot
+	names []string // of the roots, sorted
 }
 
 type typeRoot struct {
 	once  sync.Once
 	text  string
 	types map[string]*Type
+	order []*Type
 }
 
 func (s *typeSet) get(data []byte, name string) *Type {
-	s.once.Do(func() { s.index(data) })
+	s.load(data)
 	rootName, _, nested := strings.Cut(name, ".")
 	root := s.roots[rootName]
 	if root == nil {
@@ -34,26 +37,49 @@ func (s *typeSet) get(data []byte, name string) *Type {
 	return root.walk(name)
 }
 
+func (s *typeSet) load(data []byte) {
+	s.once.Do(func() { s.index(data) })
+}
+
+func (s *typeSet) all(data []byte) iter.Seq[*Type] {
+	return func(yield func(*Type) bool) {
+		s.load(data)
+		for _, name := range s.names {
+			root := s.roots[name]
+			root.once.Do(root.parse)
+			for _, t := range root.order {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // index cuts the text into roots: a line "T name" whose name has no dot begins one.
 func (s *typeSet) index(data []byte) {
 	text := string(decompress(data))
 	s.roots = make(map[string]*typeRoot, 256)
-	name, start := "", 0
+	start := 0
+	root := func(end int) {
+		if end > start {
+			s.roots[s.names[len(s.names)-1]] = &typeRoot{text: text[start:end]}
+			start = end
+		}
+	}
 	for at := 0; at < len(text); {
 		end := at + strings.IndexByte(text[at:], '\n') + 1
 		if text[at] == 'T' {
 			var n string
 			columns(text[at+2:end], &n)
 			if !strings.Contains(n, ".") {
-				if name != "" {
-					s.roots[name] = &typeRoot{text: text[start:at]}
-				}
-				name, start = n, at
+				root(at)
+				s.names = append(s.names, n)
 			}
 		}
 		at = end
 	}
-	s.roots[name] = &typeRoot{text: text[start:]}
+	root(len(text))
 }
 
 // parse reads the lines of one root (see internal/definitions for their shape).
@@ -71,11 +97,12 @@ func (r *typeRoot) parse() {
 			t.Kind = map[string]TypeKind{"primitive": TypePrimitive, "complex": TypeComplex, "resource": TypeResource, "backbone": TypeBackbone}[kind]
 			t.Abstract = abstract != ""
 			r.types[t.Name] = t
+			r.order = append(r.order, t)
 			continue
 		}
 		t.Fields = append(t.Fields, parseField(line, len(t.Fields)))
 	}
-	for _, t := range r.types {
+	for _, t := range r.order {
 		t.link()
 	}
 	r.text = ""
