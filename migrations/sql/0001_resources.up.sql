@@ -160,3 +160,11 @@ BEGIN
         RAISE EXCEPTION 'the resource was changed by another transaction' USING ERRCODE = 'IN001';
     END IF;
 END $$;
+
+-- Ends a transaction with a reason of ours, unless what is null.
+CREATE FUNCTION ingle_refuse(state text, what text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF what IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = state, MESSAGE = what;
+    END IF;
+END $$;

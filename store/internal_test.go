@@ -1,0 +1,14 @@
+package store
+
+import "testing"
+
+func TestRespelled(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"a":1.00,"b":"1e5 -0","c":-1,"d":[0,0.10,-0.5]}`: false,
+		`{"a":1e2}`: true, `{"a":1.0E-5}`: true, `{"a":-0}`: true, `{"a":-0.0}`: true, `{"a":"\"1e5"}`: false, `[-0,1]`: true,
+	} {
+		if got := respelled([]byte(body)); got != want {
+			t.Errorf("%s: %v", body, got)
+		}
+	}
+}

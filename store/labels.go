@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ingle/authz"
+)
+
+// labelSet is the process's copy of table label: interned sets of
+// security-label paths. Sets are added, never changed or removed.
+type labelSet struct {
+	mu     sync.RWMutex
+	byID   map[int32][]string
+	byKey  map[string]int32
+	loaded time.Time
+}
+
+// labelsFresh bounds how long a set that another server interned stays unknown
+// here. What is unknown is not visible.
+const labelsFresh = time.Second
+
+func labelKey(paths []string) string { return strings.Join(paths, "\n") }
+
+func (s *labelSet) load(ctx context.Context, q querier) error {
+	started := time.Now()
+	rows, err := q.Query(ctx, `SELECT id, paths FROM label`)
+	if err != nil {
+		return fmt.Errorf("read the security labels: %w", err)
+	}
+	defer rows.Close()
+	byID, byKey := map[int32][]string{}, map[string]int32{}
+	for rows.Next() {
+		var id int32
+		var paths []string
+		if err := rows.Scan(&id, &paths); err != nil {
+			return fmt.Errorf("read the security labels: %w", err)
+		}
+		byID[id], byKey[labelKey(paths)] = paths, id
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the security labels: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byID, s.byKey, s.loaded = byID, byKey, started
+	return nil
+}
+
+// paths returns the set with the given id.
+func (s *labelSet) paths(ctx context.Context, q querier, id int32) ([]string, error) {
+	if id == 0 {
+		return nil, nil
+	}
+	for range 2 {
+		s.mu.RLock()
+		paths, ok := s.byID[id]
+		s.mu.RUnlock()
+		if ok {
+			return paths, nil
+		}
+		if err := s.load(ctx, q); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("security label %d is not in table label", id)
+}
+
+// intern returns the id of a sorted set of paths, adding it if it is new.
+func (s *labelSet) intern(ctx context.Context, q querier, paths []string) (int32, error) {
+	if len(paths) == 0 {
+		return 0, nil
+	}
+	key := labelKey(paths)
+	s.mu.RLock()
+	id, ok := s.byKey[key]
+	s.mu.RUnlock()
+	if ok {
+		return id, nil
+	}
+	err := q.QueryRow(ctx, `WITH have AS (SELECT id FROM label WHERE paths = $1),
+		added AS (INSERT INTO label (paths) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM have) ON CONFLICT (paths) DO UPDATE SET paths = excluded.paths RETURNING id)
+		SELECT id FROM have UNION ALL SELECT id FROM added`, paths).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("intern a security label: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byID == nil {
+		s.byID, s.byKey = map[int32][]string{}, map[string]int32{}
+	}
+	s.byID[id], s.byKey[key] = slices.Clone(paths), id
+	return id, nil
+}
+
+// granted returns the ids of the sets that a grant covers, sorted.
+func (s *labelSet) granted(ctx context.Context, q querier, g authz.Grant) ([]int32, error) {
+	s.mu.RLock()
+	stale := time.Since(s.loaded) > labelsFresh
+	s.mu.RUnlock()
+	if stale {
+		if err := s.load(ctx, q); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := []int32{}
+	for id, paths := range s.byID {
+		if g.AllowsPaths(paths) {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}

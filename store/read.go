@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"ingle/authz"
+	"ingle/fhir"
+	"ingle/search"
+)
+
+// Session is the database as one caller sees it. It is safe for concurrent use.
+type Session struct {
+	db *DB
+	reader
+}
+
+// Scope returns the caller's scope.
+func (s *Session) Scope() authz.Scope { return s.scope }
+
+// reader has the reads that a Session and a Tx share.
+type reader struct {
+	db    *DB
+	q     querier
+	scope authz.Scope
+}
+
+// bodyText is a resource's JSON: what jsonb would respell is kept as text.
+const bodyText = "coalesce(body_text, body::text)"
+
+// Read returns the current version of a resource, a deletion included, or nil
+// if there is none that the caller may see.
+func (r *reader) Read(ctx context.Context, typ, id string) (*Resource, error) {
+	v, err := r.visible(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var args search.Args
+	sql := "SELECT rid, version, lu, op, label, " + bodyText + " FROM " + v.From(withDeleted, []string{typ}, "r", &args) +
+		" WHERE rk = " + args.Add(search.RefKey(typ+"/"+id)) + " AND fhir_id = " + args.Add(id) + " AND rtype = " + args.Add(r.db.defs.TypeNumber(typ))
+	return r.one(ctx, typ, id, sql, args.Values())
+}
+
+// VRead returns one version of a resource, a deletion included, or nil if there
+// is none that the caller may see: both the version and the resource's current
+// version must be visible.
+func (r *reader) VRead(ctx context.Context, typ, id string, version int) (*Resource, error) {
+	v, err := r.visible(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var args search.Args
+	current := v.From(withDeleted, []string{typ}, "r", &args)
+	is := " WHERE r.rk = " + args.Add(search.RefKey(typ+"/"+id)) + " AND r.fhir_id = " + args.Add(id) + " AND r.rtype = " + args.Add(r.db.defs.TypeNumber(typ))
+	number := args.Add(int32(version))
+	sql := "SELECT rid, version, lu, op, label, " + bodyText + " FROM " + current + is + " AND r.version = " + number +
+		" UNION ALL SELECT h.rid, h.version, h.lu, h.op, h.label, coalesce(h.body_text, h.body::text) FROM " + current +
+		" JOIN " + v.From(superseded, []string{typ}, "h", &args) + " ON h.rid = r.rid" + is + " AND h.version = " + number
+	return r.one(ctx, typ, id, sql, args.Values())
+}
+
+func (r *reader) one(ctx context.Context, typ, id, sql string, args []any) (*Resource, error) {
+	res := &Resource{Type: typ, ID: id}
+	err := r.q.QueryRow(ctx, sql, args...).Scan(&res.rid, &res.Version, &res.LastUpdated, &res.Op, &res.label, &res.Body)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, domain(ctx, fmt.Errorf("read %s: %w", typ, err))
+	}
+	if res.Labels, err = r.db.labels.paths(ctx, r.db.pool, res.label); err != nil {
+		return nil, domain(ctx, err)
+	}
+	return res, nil
+}
+
+// ReadAll returns the current versions of many resources ("Type/id") in one
+// round trip, by reference; those that the caller may not see are absent.
+func (r *reader) ReadAll(ctx context.Context, refs []string) (map[string]*Resource, error) {
+	out := make(map[string]*Resource, len(refs))
+	if len(refs) == 0 {
+		return out, nil
+	}
+	v, err := r.visible(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys, wanted := make([]int64, len(refs)), make(map[string]bool, len(refs))
+	for i, ref := range refs {
+		keys[i], wanted[ref] = search.RefKey(ref), true
+	}
+	var args search.Args
+	rows, err := r.q.Query(ctx, "SELECT rtype, fhir_id, rid, version, lu, op, label, "+bodyText+" FROM "+v.From(withDeleted, nil, "r", &args)+
+		" WHERE rk = ANY("+args.Add(keys)+")", args.Values()...)
+	if err != nil {
+		return nil, domain(ctx, fmt.Errorf("read resources: %w", err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		res, err := r.scan(rows)
+		if err != nil {
+			return nil, domain(ctx, fmt.Errorf("read resources: %w", err))
+		}
+		if ref := res.Reference(); wanted[ref] {
+			out[ref] = res
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, domain(ctx, fmt.Errorf("read resources: %w", err))
+	}
+	for _, res := range out {
+		if res.Labels, err = r.db.labels.paths(ctx, r.db.pool, res.label); err != nil {
+			return nil, domain(ctx, err)
+		}
+	}
+	return out, nil
+}
+
+// scan reads a row of rtype, fhir_id, rid, version, lu, op, label, body.
+func (r *reader) scan(rows pgx.Rows) (*Resource, error) {
+	res := &Resource{}
+	var rtype int16
+	if err := rows.Scan(&rtype, &res.ID, &res.rid, &res.Version, &res.LastUpdated, &res.Op, &res.label, &res.Body); err != nil {
+		return nil, err
+	}
+	res.Type = r.db.defs.TypeName(rtype)
+	return res, nil
+}
+
+// Missing returns those of the references ("Type/id") that do not lead to a
+// resource that the caller may see.
+func (r *reader) Missing(ctx context.Context, refs []string) ([]string, error) {
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	v, err := r.visible(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var args search.Args
+	sql := "SELECT n.ref FROM unnest(" + args.Add(refs) + "::text[], " + args.Add(refKeys(refs)) + "::int8[]) AS n(ref, rk) WHERE NOT EXISTS (SELECT 1 FROM " +
+		v.From(search.Resource, nil, "r", &args) + " WHERE r.rk = n.rk)"
+	rows, err := r.q.Query(ctx, sql, args.Values()...)
+	if err != nil {
+		return nil, domain(ctx, fmt.Errorf("check references: %w", err))
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return out, domain(ctx, err)
+}
+
+// Referrers returns up to limit resources ("Type/id") that the caller may see
+// and that refer to the given one.
+func (r *reader) Referrers(ctx context.Context, typ, id string, limit int) ([]string, error) {
+	v, err := r.visible(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var args search.Args
+	sql := "SELECT DISTINCT r.rtype, r.fhir_id FROM " + v.From(search.Ref, nil, "x", &args) + " JOIN " + v.From(search.Resource, nil, "r", &args) +
+		" ON r.rid = x.rid WHERE x.rk = " + args.Add(search.RefKey(typ+"/"+id)) + " LIMIT " + args.Add(limit)
+	rows, err := r.q.Query(ctx, sql, args.Values()...)
+	if err != nil {
+		return nil, domain(ctx, fmt.Errorf("look for referrers: %w", err))
+	}
+	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+		var rtype int16
+		var id string
+		err := row.Scan(&rtype, &id)
+		return r.db.defs.TypeName(rtype) + "/" + id, err
+	})
+	return out, domain(ctx, err)
+}
+
+func refKeys(refs []string) []int64 {
+	out := make([]int64, len(refs))
+	for i, ref := range refs {
+		out[i] = search.RefKey(ref)
+	}
+	return out
+}
+
+// notFound is for callers that need a resource to be there.
+func notFound(typ, id string) error {
+	return fhir.Errorf(404, fhir.CodeNotFound, "%s/%s is not known", typ, id)
+}
