@@ -158,8 +158,8 @@ func withLockTimeout(databaseURL string) (string, error) {
 	}
 	q.Set("host", cfg.Host)
 	q.Set("port", strconv.Itoa(int(cfg.Port)))
-	q.Set("options", strings.TrimSpace(cfg.RuntimeParams["options"]+fmt.Sprintf(" -c lock_timeout=%d", LockTimeout.Milliseconds())))
-	u.RawQuery = q.Encode()
+	q.Set("lock_timeout", strconv.FormatInt(LockTimeout.Milliseconds(), 10))
+	u.RawQuery = strings.ReplaceAll(q.Encode(), "+", "%20")
 	return u.String(), nil
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -109,7 +110,7 @@ func newIndexTable(name, columns string, fill func([]any, *search.Rows) int, sam
 		if typ == "numeric" {
 			array = "text" // decimals travel as text and are cast when they arrive
 		}
-		params = append(params, "$"+string(rune('1'+i))+"::"+array+"[]")
+		params = append(params, "$"+strconv.Itoa(i+1)+"::"+array+"[]")
 		if i >= 2 {
 			t.columns = append(t.columns, indexColumn{col, typ})
 		}
@@ -133,7 +134,7 @@ func newIndexTable(name, columns string, fill func([]any, *search.Rows) int, sam
 	match := strings.Join(equal, " AND ")
 	t.insertSQL = "INSERT INTO " + name + " (" + list + ") SELECT " + chosen + from + " " + ScopeMark
 	t.deleteSQL = "DELETE FROM " + name + " WHERE rid = ANY($1) " + ScopeMark
-	last := "$" + string(rune('1'+len(names)))
+	last := "$" + strconv.Itoa(len(names)+1)
 	t.deleteStaleSQL = "DELETE FROM " + name + " AS t WHERE t.rid = ANY(" + last + "::int8[]) AND NOT EXISTS (SELECT 1" + from + " WHERE " + match + " AND t.label = n.label) " + ScopeMark
 	t.insertNewSQL = "INSERT INTO " + name + " (" + list + ") SELECT " + chosen + from +
 		" WHERE NOT EXISTS (SELECT 1 FROM " + name + " AS t WHERE " + match + ") " + ScopeMark
