@@ -1,17 +1,29 @@
 package search
 
 import (
+	"slices"
+	"strings"
+	"sync"
+
 	"ingle/fhir"
 )
 
 // A Registry knows the search parameters of every resource type. It compiles
 // them when a type is first used and is safe for concurrent use.
 type Registry struct {
-	defs *fhir.Definitions
+	defs  *fhir.Definitions
+	bases []string
+
+	mu    sync.RWMutex
+	types map[string]*typeIndex
 }
 
 // NewRegistry returns a registry of the search parameters in the definitions.
-func NewRegistry(defs *fhir.Definitions) *Registry { return &Registry{defs: defs} }
+// baseURLs are the server's own base URLs, without the last slash: absolute
+// references below them are indexed as the relative ones they are.
+func NewRegistry(defs *fhir.Definitions, baseURLs ...string) *Registry {
+	return &Registry{defs: defs, bases: baseURLs, types: map[string]*typeIndex{}}
+}
 
 // Param is one search parameter of one resource type.
 type Param struct {
@@ -20,18 +32,115 @@ type Param struct {
 	Type       string // number, date, string, token, reference, composite, quantity, uri, special
 	URL        string // canonical URL of the definition
 	Definition *fhir.SearchParam
-	Targets    []string // resource types a reference may point to
+	Targets    []string // resource types a reference may point to, sorted
+
+	resource string // the type it is compiled for
+	key      int64  // ValueKey(ID)
+	ofType   ParamID
+	ident    ParamID
+	ucum     int64 // ValueKey of the canonical quantities
+	single   bool  // at most one value in a resource
+	indexed  bool  // some path leads to values
+
+	// What kinds of value a token parameter finds, so that a search looks in
+	// the right places.
+	hasCoding  bool // Coding, CodeableConcept: the dictionary tells the systems of a code
+	hasCode    bool // code, boolean, string: without a system of their own
+	hasExact   bool // id, uri and the like: compared with case
+	hasIdent   bool // Identifier, ContactPoint: a row for each searched form
+	valueSets  []string
+	components []*component
 }
 
-// Params returns the search parameters of a resource type ("" for those that
-// every type has), sorted by code. The slice must not be changed.
-func (r *Registry) Params(resourceType string) []*Param { return nil }
+// typeIndex is what the registry knows of one resource type.
+type typeIndex struct {
+	name   string
+	number int16
+	params []*Param
+	byCode map[string]*Param
+	tree   *node
+	// presence are the parameters of X.exists() and X != false: false where
+	// the walk meets no X.
+	presence []*Param
+	beyond   []*beyond
+}
+
+// Params returns the search parameters of a resource type, sorted by code. The
+// slice must not be changed.
+func (r *Registry) Params(resourceType string) []*Param {
+	t := r.index(resourceType)
+	if t == nil {
+		return nil
+	}
+	return t.params
+}
 
 // Param returns one search parameter of a resource type, nil if there is none.
-func (r *Registry) Param(resourceType, code string) *Param { return nil }
+func (r *Registry) Param(resourceType, code string) *Param {
+	t := r.index(resourceType)
+	if t == nil {
+		return nil
+	}
+	return t.byCode[code]
+}
 
-// IndexRows takes the index rows out of one resource, by its resourceType.
-func (r *Registry) IndexRows(doc *fhir.Doc) (*Rows, error)                           { return nil, nil }
+// index returns the compiled parameters of a resource type, nil for an unknown one.
+func (r *Registry) index(resourceType string) *typeIndex {
+	r.mu.RLock()
+	t := r.types[resourceType]
+	r.mu.RUnlock()
+	if t != nil || !r.defs.IsResourceType(resourceType) {
+		return t
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t = r.types[resourceType]; t == nil {
+		t = r.compileType(resourceType)
+		r.types[resourceType] = t
+	}
+	return t
+}
+
+// notIndexed are parameters whose values are columns of the resource itself or
+// that are not a predicate on its elements.
+var notIndexed = map[string]bool{"_id": true, "_lastUpdated": true, "_text": true, "_content": true, "_query": true, "_filter": true, "_list": true, "_has": true, "_type": true}
+
+// compileType builds the index of one resource type.
+func (r *Registry) compileType(name string) *typeIndex {
+	t := &typeIndex{name: name, number: r.defs.TypeNumber(name), byCode: map[string]*Param{}, tree: &node{typ: name}}
+	for _, def := range r.defs.SearchParams(name) {
+		if t.byCode[def.Code] != nil {
+			continue
+		}
+		p := r.newParam(name, def)
+		t.params = append(t.params, p)
+		t.byCode[def.Code] = p
+	}
+	slices.SortFunc(t.params, func(a, b *Param) int { return strings.Compare(a.Code, b.Code) })
+	for _, p := range t.params {
+		if !notIndexed[p.Code] {
+			r.plant(t, p)
+		}
+	}
+	return t
+}
+
+func (r *Registry) newParam(resourceType string, def *fhir.SearchParam) *Param {
+	p := &Param{
+		ID:         ParamIDOf(resourceType, def.Code),
+		Code:       def.Code,
+		Type:       def.Type,
+		URL:        def.URL,
+		Definition: def,
+		resource:   resourceType,
+	}
+	p.key = ValueKey(p.ID)
+	p.ofType = ParamIDOf(resourceType, def.Code+":of-type")
+	p.ident = ParamIDOf(resourceType, def.Code+":identifier")
+	p.ucum = ValueKey(ParamIDOf(resourceType, def.Code+":ucum"))
+	return p
+}
+
 func (r *Registry) Parse(req Request) (*Query, []fhir.Issue, error)                  { return nil, nil, nil }
 func (r *Registry) Compile(q *Query, src Source) (*Statement, error)                 { return nil, nil }
 func (r *Registry) CompileCount(q *Query, src Source) (*Statement, error)            { return nil, nil }

@@ -1,5 +1,11 @@
 package search
 
+import (
+	"strconv"
+
+	"ingle/fhir"
+)
+
 // Rows are the index rows of one resource: what Registry.IndexRows extracts
 // and the store writes. Each slice holds distinct values in a stable order.
 type Rows struct {
@@ -34,8 +40,39 @@ type RefRow struct {
 	P  ParamID
 	// Target is the literal reference to a resource of this server
 	// ("Patient/1"), "" for anything else; not stored, for the check of
-	// referential integrity. Path is the FHIRPath of the element.
+	// referential integrity. Path is the FHIRPath of the element that refers,
+	// "Observation.subject", given where Target is.
 	Target, Path string
+
+	node fhir.Node
+}
+
+// elementPath returns the FHIRPath of an element in its resource.
+func elementPath(n fhir.Node) string {
+	root := n.Doc().Root()
+	path := root.Get("resourceType").Text()
+	want := n.Offset()
+	for at := root; at != n; {
+		next := fhir.Node{}
+		i := 0
+		for c := at.First(); c.Valid(); c = c.Next() {
+			if start, end := c.Span(); start <= want && want < end {
+				next = c
+				break
+			}
+			i++
+		}
+		if !next.Valid() {
+			return path
+		}
+		if at.Kind() == fhir.Array {
+			path += "[" + strconv.Itoa(i) + "]"
+		} else {
+			path += "." + next.Key()
+		}
+		at = next
+	}
+	return path
 }
 
 // DateRow is a row of idx_date: [Lo, Hi] in microseconds since 1970 UTC, both

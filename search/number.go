@@ -1,0 +1,33 @@
+package search
+
+import (
+	"ingle/fhir"
+)
+
+// Numbers share the table of quantities, without units.
+
+func (x *extraction) number(k int64, typ string, n fhir.Node) {
+	switch typ {
+	case "Range":
+		lo, hi := "-Infinity", "Infinity"
+		if v := n.Get("low").Get("value"); v.Kind() == fhir.Number {
+			lo = v.Text()
+		}
+		if v := n.Get("high").Get("value"); v.Kind() == fhir.Number {
+			hi = v.Text()
+		}
+		x.addQuantity(QuantityRow{K: k, Lo: lo, Hi: hi})
+	default:
+		if n.Kind() == fhir.Number {
+			x.addQuantity(QuantityRow{K: k, Lo: n.Text(), Hi: n.Text()})
+		}
+	}
+}
+
+// addQuantity keeps a row that has an end, in order.
+func (x *extraction) addQuantity(row QuantityRow) {
+	if row.Lo == "-Infinity" && row.Hi == "Infinity" || compareDecimals(row.Lo, row.Hi) > 0 {
+		return
+	}
+	x.rows.Quantities = append(x.rows.Quantities, row)
+}

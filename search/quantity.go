@@ -1,0 +1,94 @@
+package search
+
+import (
+	"ingle/fhir"
+)
+
+// A quantity is a number and a unit (R4 3.1.1.5.14). The unit is looked for by
+// system and code, or by code or human unit alike. Ranges, sampled data and
+// quantities with a comparator ("<5") are ranges of numbers. A quantity in a UCUM
+// unit has a second row, in the unit's canonical form, so that 1 g finds 1000 mg.
+
+const ucumSystem = "http://unitsofmeasure.org"
+
+// unitKey is the hash of a unit's code, of a human unit (folded) or of a system.
+func unitKey(kind, s string) int64 {
+	if s == "" {
+		return 0
+	}
+	return hash64(0, kind, s)
+}
+
+func unitCode(s string) int64   { return unitKey("uc", s) }
+func unitText(s string) int64   { return unitKey("ut", fold(s)) }
+func unitSystem(s string) int64 { return unitKey("us", s) }
+
+// quantity takes a value under the key k and its canonical form under canonical.
+func (x *extraction) quantity(k, canonical int64, typ string, n fhir.Node) {
+	if n.Kind() == fhir.Number {
+		x.addQuantity(QuantityRow{K: k, Lo: n.Text(), Hi: n.Text()})
+		return
+	}
+	lo, hi, unit, ok := quantityRange(typ, n)
+	if !ok {
+		return
+	}
+	row := QuantityRow{K: k, Lo: lo, Hi: hi}
+	if typ == "Money" {
+		code := text(n, "currency")
+		row.Unit, row.Sys = unitCode(code), unitSystem("urn:iso:std:iso:4217")
+		if code == "" {
+			row.Sys = 0
+		}
+		x.addQuantity(row)
+		return
+	}
+	system, code := text(unit, "system"), text(unit, "code")
+	row.Unit, row.UText, row.Sys = unitCode(code), unitText(text(unit, "unit")), unitSystem(system)
+	x.addQuantity(row)
+	if system != ucumSystem || code == "" || canonical == 0 {
+		return
+	}
+	cu, ok := canonicalUnit(code)
+	if !ok {
+		return
+	}
+	clo, ok1 := cu.convert(lo)
+	chi, ok2 := cu.convert(hi)
+	if ok1 && ok2 {
+		x.addQuantity(QuantityRow{K: canonical, Lo: clo, Hi: chi, Unit: unitCode(cu.unit)})
+	}
+}
+
+// quantityRange returns the numbers a value stands for and the element that
+// names the unit.
+func quantityRange(typ string, n fhir.Node) (lo, hi string, unit fhir.Node, ok bool) {
+	switch typ {
+	case "Range":
+		lo, hi = "-Infinity", "Infinity"
+		if low := n.Get("low"); low.Get("value").Kind() == fhir.Number {
+			lo, unit, ok = low.Get("value").Text(), low, true
+		}
+		if high := n.Get("high"); high.Get("value").Kind() == fhir.Number {
+			hi, ok = high.Get("value").Text(), true
+			if !unit.Valid() || !unit.Get("code").Valid() && !unit.Get("unit").Valid() {
+				unit = high
+			}
+		}
+		return lo, hi, unit, ok
+	case "SampledData":
+		return sampledRange(n)
+	}
+	v := n.Get("value")
+	if v.Kind() != fhir.Number {
+		return "", "", fhir.Node{}, false
+	}
+	lo, hi = v.Text(), v.Text()
+	switch text(n, "comparator") {
+	case "<", "<=":
+		lo = "-Infinity"
+	case ">", ">=":
+		hi = "Infinity"
+	}
+	return lo, hi, n, true
+}
