@@ -15,6 +15,7 @@ type Embedded struct {
 	Search        []byte   // search.zst: search parameters and compartments
 	Index         []byte   // canonical.idx.zst
 	Blocks        []byte   // canonical.zst
+	Corrections   []SearchCorrection
 }
 
 // Definitions are the official definitions of one FHIR version: types and

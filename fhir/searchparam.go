@@ -7,8 +7,8 @@ type SearchParam struct {
 	Code         string   // the name in a search, "family"
 	Type         string   // number, date, string, token, reference, composite, quantity, uri, special
 	Base         []string // resource types, "Resource" and "DomainResource" among them
-	Expression   string   // FHIRPath, verbatim; "" for those computed otherwise (_text, _content, …)
-	Target       []string // resource types a reference parameter may point to
+	Expression   string   // FHIRPath, "" for those computed otherwise (_text, _content, _query)
+	Target       []string // resource types a reference parameter may point to; nil if the definition does not say, or is of another type
 	MultipleOr   bool     // true where the definition says nothing
 	MultipleAnd  bool     // true where the definition says nothing
 	Comparators  []string
@@ -19,12 +19,22 @@ type SearchParam struct {
 	DerivedFrom  string            // canonical URL, "" if none
 	Description  string            // for CapabilityStatement.rest.resource.searchParam.documentation
 	Experimental bool
+	Correction   string // why Expression or Components differ from what is published; "" where they are verbatim. Canonical(URL) has the published ones
 }
 
 // SearchComponent is one part of a composite parameter.
 type SearchComponent struct {
 	Definition string // canonical URL of the part's SearchParameter
 	Expression string // FHIRPath, relative to each result of the composite's own expression
+}
+
+// SearchCorrection replaces parts of a search parameter that cannot work as
+// published. An empty Expression or Components leaves the published one.
+type SearchCorrection struct {
+	URL        string
+	Reason     string
+	Expression string
+	Components []SearchComponent
 }
 
 // SearchParams returns the search parameters of a resource type, sorted by

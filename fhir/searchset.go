@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,10 @@ type searchSet struct {
 }
 
 func (d *Definitions) searchSet() *searchSet {
-	d.search.once.Do(func() { d.search.read(d.embedded.Search, d.embedded.ResourceTypes) })
+	d.search.once.Do(func() {
+		d.search.read(d.embedded.Search, d.embedded.ResourceTypes)
+		d.search.correct(d.embedded.Corrections)
+	})
 	return &d.search
 }
 
@@ -74,6 +78,17 @@ func (s *searchSet) read(data []byte, resourceTypes []string) {
 	}
 	for _, list := range s.byType {
 		slices.SortFunc(list, func(a, b *SearchParam) int { return strings.Compare(a.Code, b.Code) })
+	}
+}
+
+func (s *searchSet) correct(corrections []SearchCorrection) {
+	for _, c := range corrections {
+		p := s.byURL[c.URL]
+		p.Correction = c.Reason
+		p.Expression = cmp.Or(c.Expression, p.Expression)
+		if c.Components != nil {
+			p.Components = c.Components
+		}
 	}
 }
 

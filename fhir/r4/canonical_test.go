@@ -12,7 +12,7 @@ import (
 )
 
 func fresh() *fhir.Definitions {
-	return fhir.NewDefinitions(fhir.Embedded{Version: "4.0.1", ResourceTypes: resourceTypes, Types: types, Search: search, Index: index, Blocks: blocks})
+	return fhir.NewDefinitions(fhir.Embedded{Version: "4.0.1", ResourceTypes: resourceTypes, Types: types, Search: search, Index: index, Blocks: blocks, Corrections: corrections})
 }
 
 func TestCanonical(t *testing.T) {

@@ -309,3 +309,36 @@ func TestCompartments(t *testing.T) {
 		t.Error("there is no Group compartment")
 	}
 }
+
+func TestCorrections(t *testing.T) {
+	d := Definitions()
+	n := 0
+	for _, p := range d.AllSearchParams() {
+		if p.Correction != "" {
+			n++
+			continue
+		}
+		// What is not corrected is verbatim.
+		text, _ := d.CanonicalOf("SearchParameter", p.URL)
+		doc, err := fhir.Parse(text, fhir.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := doc.Root().Get("expression").Text(); got != p.Expression {
+			t.Errorf("%s: %s, published is %s", p.URL, p.Expression, got)
+		}
+		i := 0
+		for c := doc.Root().Get("component").First(); c.Valid(); c = c.Next() {
+			if got := (fhir.SearchComponent{Definition: c.Get("definition").Text(), Expression: c.Get("expression").Text()}); got != p.Components[i] {
+				t.Errorf("%s: component %+v, published is %+v", p.URL, p.Components[i], got)
+			}
+			i++
+		}
+	}
+	if n != len(corrections) || n != 3 {
+		t.Errorf("%d parameters are corrected", n)
+	}
+	if p := d.SearchParam("Observation", "code-value-date"); p.Components[1].Expression != "value.as(dateTime) | value.as(Period)" || p.Expression != "Observation" {
+		t.Errorf("%+v", p)
+	}
+}
