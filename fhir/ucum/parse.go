@@ -106,6 +106,11 @@ func (p *parser) bounded(u *Unit) (*Unit, error) {
 	if u.factor.Num().BitLen() > maxBits || u.factor.Denom().BitLen() > maxBits {
 		return nil, p.fault("its factor is out of range")
 	}
+	for _, d := range u.dims {
+		if d.exp > maxExponent || d.exp < -maxExponent {
+			return nil, p.fault("the power of %s is out of range", d.base)
+		}
+	}
 	return u, nil
 }
 
