@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"fmt"
 	"slices"
 
 	"ingle/fhir"
@@ -14,9 +15,14 @@ const (
 	AliasLabelSystem   = "gen3-security"
 )
 
-// Labels knows which codings of meta.security are labels.
+// maxLabels bounds the labels of one resource.
+const maxLabels = 32
+
+// Labels are the rules of security labels: which codings of meta.security they
+// are, and what a caller may do with them. The zero value has the default system.
 type Labels struct {
-	System string // "" means DefaultLabelSystem
+	System    string // "" means DefaultLabelSystem
+	AdminPath string // no resource is put there unless asked; "" means "/services/fhir/admin"
 }
 
 // LabelPaths returns the label paths of a resource: the codes of its
@@ -25,7 +31,7 @@ type Labels struct {
 // refuses it when the resource comes in.
 func LabelPaths(doc *fhir.Doc, system string) []string {
 	var paths []string
-	for c := range (Labels{system}).codings(doc) {
+	for c := range (Labels{System: system}).codings(doc) {
 		if p, fault := NormalizePath(c.Get("code").Text()); fault == "" {
 			paths = append(paths, p)
 		}
@@ -34,12 +40,54 @@ func LabelPaths(doc *fhir.Doc, system string) []string {
 	return slices.Compact(paths)
 }
 
+// Of returns the label paths of a resource that comes in. Its errors are
+// *fhir.Error with status 400 or 422: a label that means nothing is not taken
+// for none.
+func (l Labels) Of(doc *fhir.Doc) ([]string, error) {
+	meta := doc.Root().Get("meta")
+	if meta.Valid() && meta.Kind() != fhir.Object {
+		return nil, fhir.Errorf(400, fhir.CodeStructure, "meta is %s; expected an object", meta.Kind()).AtNode(meta).At("Resource.meta")
+	}
+	security := meta.Get("security")
+	if security.Valid() && security.Kind() != fhir.Array {
+		return nil, fhir.Errorf(400, fhir.CodeStructure, "meta.security is %s; expected an array of Coding", security.Kind()).AtNode(security).At("Resource.meta.security")
+	}
+	at := 0
+	for c := security.First(); c.Valid(); c = c.Next() {
+		if c.Kind() != fhir.Object {
+			return nil, fhir.Errorf(400, fhir.CodeStructure, "meta.security holds %s; expected a Coding", c.Kind()).AtNode(c).At(fmt.Sprintf("Resource.meta.security[%d]", at))
+		}
+		at++
+	}
+	var paths []string
+	for c := range l.codings(doc) {
+		p, fault := NormalizePath(c.Get("code").Text())
+		if c.Get("code").Kind() != fhir.String {
+			fault = "it has no code"
+		}
+		if fault != "" {
+			return nil, fhir.Errorf(422, fhir.CodeValue, "a security label (system %s) is not a resource path: %s", l.system(), fault).AtNode(c).At("Resource.meta.security")
+		}
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	paths = slices.Compact(paths)
+	if len(paths) > maxLabels {
+		return nil, fhir.Errorf(422, fhir.CodeTooLong, "a resource has at most %d security labels, this one has %d", maxLabels, len(paths)).At("Resource.meta.security")
+	}
+	return paths, nil
+}
+
+func (l Labels) system() string {
+	if l.System == "" {
+		return DefaultLabelSystem
+	}
+	return l.System
+}
+
 // codings yields the codings of meta.security that are labels.
 func (l Labels) codings(doc *fhir.Doc) func(yield func(fhir.Node) bool) {
-	system := l.System
-	if system == "" {
-		system = DefaultLabelSystem
-	}
+	system := l.system()
 	return func(yield func(fhir.Node) bool) {
 		security := doc.Root().Get("meta").Get("security")
 		for c := security.First(); c.Valid(); c = c.Next() {

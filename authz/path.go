@@ -61,14 +61,18 @@ func Intersect(a, b []string) []string {
 	return out
 }
 
-// coveredBy tells whether one of the roots covers the path.
+// coveredBy tells whether one of the roots, sorted, covers the path: whether the
+// path or one of its ancestors is among them.
 func coveredBy(roots []string, path string) bool {
-	for _, r := range roots {
-		if Covers(r, path) {
+	if len(roots) == 0 {
+		return false
+	}
+	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
+		if _, found := slices.BinarySearch(roots, path[:end]); found {
 			return true
 		}
 	}
-	return false
+	return roots[0] == "/" && strings.HasPrefix(path, "/")
 }
 
 // comparePaths orders paths so that descendants follow their root directly.

@@ -1,28 +1,30 @@
 package authz
 
 import (
+	"sync/atomic"
 	"time"
-
-	"ingle/fhir"
 )
 
 // Method is what an interaction does to a resource. Arborist's grants name the
 // same four.
 type Method uint8
 
-// The methods. Read covers read, vread, search, history, operations that read
-// and export; Update covers patch.
+// The methods. Read covers read, vread, history, operations that read and
+// export; Update covers patch. Search is Read where SMART scopes tell the two
+// apart (letters r and s); labels and Arborist do not.
 const (
 	Read Method = iota
 	Create
 	Update
 	Delete
-	methods // their number
+	Search
+
+	methods = 4 // that grants tell apart
 )
 
 func (m Method) String() string {
-	if m < methods {
-		return [...]string{"read", "create", "update", "delete"}[m]
+	if m <= Search {
+		return [...]string{"read", "create", "update", "delete", "search"}[m]
 	}
 	return "no method"
 }
@@ -37,7 +39,12 @@ type Grant struct {
 	// It is always so for the methods that write: who may write only one of two
 	// projects does not change what both share.
 	NeedAll bool
+	// ID is the same for Grants that are the same, within this process: what
+	// Roots expand to can be kept under it. 0 means that it is not known.
+	ID uint64
 }
+
+var lastGrant atomic.Uint64
 
 // AllowsPaths tells whether a resource with these labels is granted. No paths
 // is a resource without a label.
@@ -62,27 +69,43 @@ func (g Grant) AllowsPaths(paths []string) bool {
 // None tells whether nothing at all is granted.
 func (g Grant) None() bool { return !g.All && !g.Unlabelled && len(g.Roots) == 0 }
 
+// and is what both grants allow.
+func (g Grant) and(o Grant) Grant {
+	switch {
+	case g.All:
+		o.NeedAll = o.NeedAll || g.NeedAll
+		return o
+	case o.All:
+		g.NeedAll = o.NeedAll || g.NeedAll
+		return g
+	}
+	return Grant{
+		Roots:      Intersect(g.Roots, o.Roots),
+		Unlabelled: g.Unlabelled && o.Unlabelled,
+		NeedAll:    g.NeedAll || o.NeedAll,
+		ID:         lastGrant.Add(1),
+	}
+}
+
 // Scope is what one caller may do, at the time of one request. It is a small
 // immutable value. The zero Scope allows nothing; there are no others than
-// those of a Resolver, Open, System and FromSnapshot.
+// those of a Resolver, Open, and System.
 type Scope struct{ s *scope }
 
 type scope struct {
-	principal string // stable id
-	name      string // for people: a user name, a certificate's CN
-	client    string // OAuth client acting, "" for none
-	reason    string // System only
-	admin     bool
-	expires   time.Time
-	grants    [methods]Grant
-	smart     *Permissions // nil: not narrowed
-	sources   []Source     // what the grants come from, for Explain
-	labels    Labels
+	identity
+	mode    Mode // that it was resolved in
+	system  bool
+	admin   bool
+	expires time.Time
+	grants  [methods]Grant
+	smart   *permissions // nil: not narrowed
+	sources []Source     // what the grants come from, for Explain
 }
 
-// Open returns the scope of AUTH_MODE=open: everything is allowed to everyone.
+// Open returns the scope of mode open: everything is allowed to everyone.
 func Open() Scope {
-	s := &scope{principal: "anonymous", admin: true}
+	s := &scope{identity: identity{Kind: kindOpen}, mode: ModeOpen, admin: true}
 	s.allowAll()
 	return Scope{s}
 }
@@ -91,7 +114,7 @@ func Open() Scope {
 // reason says what for ("reindex") and becomes part of the principal. A test
 // lists the callers.
 func System(reason string) Scope {
-	s := &scope{principal: "system:" + reason, reason: reason, admin: true}
+	s := &scope{identity: identity{Kind: kindSystem, Name: reason}, system: true, admin: true}
 	s.allowAll()
 	return Scope{s}
 }
@@ -102,15 +125,39 @@ func (s *scope) allowAll() {
 	}
 }
 
+// and is what both scopes allow; the caller is that of s.
+func (s Scope) and(o Scope) Scope {
+	if s.s == nil || o.s == nil {
+		return Scope{}
+	}
+	out := *s.s
+	out.admin = s.s.admin && o.s.admin
+	out.system = s.s.system && o.s.system
+	for m := range out.grants {
+		out.grants[m] = s.s.grants[m].and(o.s.grants[m])
+	}
+	switch {
+	case out.smart == nil:
+		out.smart = o.s.smart
+	case o.s.smart != nil:
+		out.smart = s.s.smart.with(o.s.smart)
+	}
+	if e := o.s.expires; !e.IsZero() && (out.expires.IsZero() || e.Before(out.expires)) {
+		out.expires = e
+	}
+	return Scope{&out}
+}
+
 // Principal returns the stable id of the caller, for cursors, the audit trail,
-// jobs and rate limits: "user:<issuer>|<subject>", "client:<issuer>|<id>",
-// "basic:<name>", "cert:<name>", "system:<reason>", "anonymous", and "" for the
-// zero Scope. A client acting for a user adds "@<client>".
+// jobs and rate limits: "user:<name>" (mode arborist), "user:<issuer>|<user>",
+// "client:…" alike, "basic:<name>", "cert:<name>", "system:<reason>",
+// "anonymous", and "" for the zero Scope. A client that acts for a user adds
+// "|client:<id>".
 func (s Scope) Principal() string {
 	if s.s == nil {
 		return ""
 	}
-	return s.s.principal
+	return s.s.principal()
 }
 
 // Name returns the caller's name for people to read, "" if there is none.
@@ -118,7 +165,7 @@ func (s Scope) Name() string {
 	if s.s == nil {
 		return ""
 	}
-	return s.s.name
+	return s.s.Name
 }
 
 // Client returns the OAuth client that acts (for the user or for itself), "" if none.
@@ -126,14 +173,47 @@ func (s Scope) Client() string {
 	if s.s == nil {
 		return ""
 	}
-	return s.s.client
+	return s.s.Client
 }
 
-// Admin tells whether the caller administers the server.
-func (s Scope) Admin() bool { return s.s != nil && s.s.admin }
+// FHIRUser returns the resource that stands for the user ("Practitioner/7"), as
+// the token's claim fhirUser says, "" if it does not.
+func (s Scope) FHIRUser() string {
+	if s.s == nil {
+		return ""
+	}
+	return s.s.FHIRUser
+}
+
+// Patient and Encounter return the logical ids of the launch context, "" if none.
+func (s Scope) Patient() string {
+	if s.s == nil {
+		return ""
+	}
+	return s.s.Patient
+}
+
+// Encounter returns the encounter in context, "" if none.
+func (s Scope) Encounter() string {
+	if s.s == nil {
+		return ""
+	}
+	return s.s.Encounter
+}
+
+// Admin tells whether the caller administers the server. An app with SMART
+// scopes does only if they leave nothing out.
+func (s Scope) Admin() bool {
+	return s.s != nil && s.s.admin && (s.s.smart == nil || s.s.smart.unrestricted())
+}
 
 // IsSystem tells whether this is the server's own work.
-func (s Scope) IsSystem() bool { return s.s != nil && s.s.reason != "" }
+func (s Scope) IsSystem() bool { return s.s != nil && s.s.system }
+
+// Authenticated tells whether the caller is known.
+func (s Scope) Authenticated() bool {
+	return s.s != nil && s.s.Kind != kindOpen && s.s.Kind != kindAnonymous
+}
 
 // Expires returns when the caller's credentials end: a connection that is held
 // open must end with them. The zero Time means never.
@@ -146,52 +226,28 @@ func (s Scope) Expires() time.Time {
 
 // Grant returns what is allowed for a method, by label.
 func (s Scope) Grant(m Method) Grant {
+	if m == Search {
+		m = Read
+	}
 	if s.s == nil || m >= methods {
 		return Grant{}
 	}
 	return s.s.grants[m]
 }
 
+// None tells whether the caller is granted nothing at all.
+func (s Scope) None() bool {
+	return s.Grant(Read).None() && s.Grant(Create).None() && s.Grant(Update).None() && s.Grant(Delete).None()
+}
+
 // Narrow returns what the caller's SMART scopes leave of a Grant for one
 // resource type. It never widens: both must allow.
 func (s Scope) Narrow(resourceType string, m Method) Narrowing {
-	if s.s == nil {
+	if s.s == nil || m > Search {
 		return Narrowing{}
 	}
 	if s.s.smart == nil {
 		return Narrowing{Allowed: true}
 	}
-	return s.s.smart.Narrow(resourceType, m)
-}
-
-// MayCreate checks the labels of a new resource. Its errors are *fhir.Error with status 403.
-func (s Scope) MayCreate(labels []string) error {
-	return s.may(Create, labels, "create a resource with")
-}
-
-// MayUpdate checks the labels of the version that is replaced and of the new
-// one: who moves a resource from one label to another needs update on both.
-// Its errors are *fhir.Error with status 403.
-func (s Scope) MayUpdate(old, labels []string) error {
-	if err := s.may(Update, old, "update a resource with"); err != nil {
-		return err
-	}
-	return s.may(Update, labels, "update a resource to")
-}
-
-// MayDelete checks the labels of the version that is deleted. Its errors are
-// *fhir.Error with status 403.
-func (s Scope) MayDelete(labels []string) error {
-	return s.may(Delete, labels, "delete a resource with")
-}
-
-// may says the least: the labels of a resource are told to no one who may not see it.
-func (s Scope) may(m Method, labels []string, what string) error {
-	if s.Grant(m).AllowsPaths(labels) {
-		return nil
-	}
-	if len(labels) == 0 {
-		return fhir.Errorf(403, fhir.CodeForbidden, "you may not %s no security label", what)
-	}
-	return fhir.Errorf(403, fhir.CodeForbidden, "you may not %s these security labels; method %q is needed on each of them", what, m)
+	return s.s.smart.narrow(resourceType, m)
 }
