@@ -31,8 +31,8 @@ CREATE TABLE resource (
 );
 CREATE UNIQUE INDEX resource_rk ON resource (rk);
 CREATE INDEX resource_type ON resource (rtype, rid) INCLUDE (label) WHERE op <> 4;
-CREATE INDEX resource_type_lu ON resource (rtype, lu, rid) INCLUDE (label);
-CREATE INDEX resource_lu ON resource (lu, rid) INCLUDE (label);
+CREATE INDEX resource_type_lu ON resource (rtype, lu, rid);
+CREATE INDEX resource_lu ON resource (lu, rid);
 
 -- Superseded versions, valid in [lu, until).
 CREATE TABLE resource_history (
@@ -62,7 +62,7 @@ CREATE TABLE idx_token (
     p     int4 NOT NULL
 );
 CREATE INDEX idx_token_h ON idx_token (h, rid) INCLUDE (label);
-CREATE INDEX idx_token_rid ON idx_token (rid) INCLUDE (p, h, label);
+CREATE INDEX idx_token_rid ON idx_token (rid);
 
 -- What the hashes of coded tokens stand for: searches by code alone or system
 -- alone, sorting by code, and :in/:below go through it. Rows are never removed.
@@ -82,7 +82,7 @@ CREATE TABLE idx_ref (
     label int4 NOT NULL
 );
 CREATE INDEX idx_ref_rk ON idx_ref (rk, p, rid) INCLUDE (label);
-CREATE INDEX idx_ref_rid ON idx_ref (rid) INCLUDE (p, rk, label);
+CREATE INDEX idx_ref_rid ON idx_ref (rid);
 
 CREATE TABLE idx_date (
     k     int8 NOT NULL,
@@ -96,7 +96,7 @@ CREATE TABLE idx_date (
 );
 CREATE INDEX idx_date_lo ON idx_date (k, lo, rid) INCLUDE (hi, label);
 CREATE INDEX idx_date_wide ON idx_date (k, hi, rid) INCLUDE (lo, label) WHERE wide;
-CREATE INDEX idx_date_rid ON idx_date (rid) INCLUDE (k, lo, hi, label);
+CREATE INDEX idx_date_rid ON idx_date (rid);
 
 CREATE TABLE idx_string (
     k     int8 NOT NULL,
@@ -117,7 +117,7 @@ BEGIN
 EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported THEN
     RAISE NOTICE 'pg_trgm is not to be had: % ', SQLERRM;
 END $$;
-CREATE INDEX idx_string_rid ON idx_string (rid) INCLUDE (k, label);
+CREATE INDEX idx_string_rid ON idx_string (rid);
 
 CREATE TABLE idx_quantity (
     k     int8 NOT NULL,
@@ -132,7 +132,7 @@ CREATE TABLE idx_quantity (
     hi    numeric NOT NULL            -- 'Infinity' where open
 );
 CREATE INDEX idx_quantity_lo ON idx_quantity (k, lo, rid) INCLUDE (hi, unit, label);
-CREATE INDEX idx_quantity_rid ON idx_quantity (rid) INCLUDE (k, label);
+CREATE INDEX idx_quantity_rid ON idx_quantity (rid);
 
 -- Distinct tokens are few and skewed: the planner needs to know them well.
 ALTER TABLE idx_token ALTER COLUMN h SET STATISTICS 2000;
