@@ -1,0 +1,137 @@
+package profiles
+
+import (
+	"context"
+	"errors"
+
+	"ingle/fhir"
+	"ingle/fhirpath"
+)
+
+// holds evaluates a compiled expression on an element.
+func (r *run) holds(expr *fhirpath.Expr, it *item) (bool, error) {
+	focus, ok := r.focus(it)
+	if !ok {
+		return true, nil
+	}
+	return expr.EvalBool(r.ctx, r.environment(), focus)
+}
+
+// focus makes the FHIRPath value of an element.
+func (r *run) focus(it *item) (fhirpath.Value, bool) {
+	if it.tab != nil && it.tab.resource {
+		return fhirpath.Resource(it.n), true
+	}
+	return fhirpath.Element(it.n, it.x, it.typ)
+}
+
+// environment is what expressions see around the resource in hand. It is made
+// once for each resource.
+func (r *run) environment() *fhirpath.Env {
+	if len(r.resources) == 0 {
+		return &r.env
+	}
+	at := r.resources[len(r.resources)-1].n.Index()
+	if r.envFor == at+1 {
+		return &r.env
+	}
+	r.envFor = at + 1
+	r.env = fhirpath.Env{
+		Resource:     fhirpath.Resource(r.resources[len(r.resources)-1].n),
+		RootResource: fhirpath.Resource(r.container()),
+		MemberOf:     r.memberOf,
+		ConformsTo:   r.conformsToURL,
+	}
+	if r.opts.Resolve != nil {
+		r.env.Resolve = func(ctx context.Context, reference string) (fhir.Node, error) {
+			doc, err := r.opts.Resolve(ctx, reference)
+			if err != nil || doc == nil {
+				return fhir.Node{}, err
+			}
+			return doc.Root(), nil
+		}
+	}
+	return &r.env
+}
+
+func (r *run) memberOf(_ context.Context, coded fhirpath.Value, valueSet string) (in, known bool, err error) {
+	n := coded.Node()
+	test := func(c Coding) {
+		switch v, _ := r.member(valueSet, c); v {
+		case In:
+			in, known = true, true
+		case NotIn:
+			known = true
+		}
+	}
+	switch coded.TypeName() {
+	case "CodeableConcept":
+		for c := n.Get("coding").First(); c.Valid() && !in; c = c.Next() {
+			test(readCoding(c))
+		}
+	case "Coding":
+		test(readCoding(n))
+	case "Quantity":
+		test(Coding{System: n.Get("system").Text(), Code: n.Get("code").Text()})
+	default:
+		if s, ok := coded.System(); ok {
+			if text, ok := s.Text(); ok {
+				test(Coding{Code: text})
+			}
+		}
+	}
+	return in, known, nil
+}
+
+func (r *run) conformsToURL(_ context.Context, v fhirpath.Value, url string) (bool, error) {
+	p, err := r.e.profile(url)
+	if err != nil {
+		if t := r.e.table(url); t == nil || !errors.Is(err, errUnknownProfile) {
+			return false, err
+		}
+	}
+	n := v.Node()
+	if !n.Valid() {
+		return false, nil
+	}
+	it := item{n: n, typ: v.TypeName(), tab: r.e.table(v.TypeName()), idx: -1}
+	if p.typ != it.typ && p.typ != "Resource" && p.typ != "DomainResource" {
+		return false, nil
+	}
+	ok, _ := r.conformsTo(&it, p)
+	return ok, nil
+}
+
+// hostSelected tells whether an extension's host is among what a fhirpath
+// context selects from the resource. An expression that cannot be evaluated
+// allows it.
+func (r *run) hostSelected(host *item, expression string) bool {
+	if len(r.resources) == 0 {
+		return true
+	}
+	expr, err := r.e.expression(expression)
+	if err != nil {
+		return true
+	}
+	res := &r.resources[len(r.resources)-1]
+	focus, ok := r.focus(res)
+	if !ok {
+		return true
+	}
+	out, err := expr.Eval(r.ctx, r.environment(), focus)
+	if err != nil {
+		return true
+	}
+	for _, v := range out {
+		if host.n.Valid() && v.Node().Valid() && v.Node().Index() == host.n.Index() {
+			return true
+		}
+		if host.x.Valid() && v.Extra().Valid() && v.Extra().Index() == host.x.Index() {
+			return true
+		}
+		if b, ok := v.Bool(); ok && v.Kind() == fhirpath.KindBoolean && b {
+			return true // the expression tests instead of selecting
+		}
+	}
+	return false
+}

@@ -1,0 +1,215 @@
+package profiles
+
+import (
+	"slices"
+	"strings"
+
+	"ingle/fhir"
+)
+
+// referenceRules checks a Reference whatever element it is: that a local one
+// has its contained resource (ref-1).
+func (r *run) referenceRules(it *item) {
+	ref := it.n.Get("reference")
+	if ref.Kind() != fhir.String {
+		return
+	}
+	b := ref.Bytes()
+	if len(b) == 0 || b[0] != '#' {
+		return
+	}
+	if len(b) == 1 {
+		return // the container itself
+	}
+	if !r.contained(string(b[1:])).Valid() {
+		r.fail(ref, fhir.CodeInvariant, rule(it.tab.structure, "ref-1"), "no contained resource has the id %s that the reference names (ref-1)", clip(b[1:]))
+	}
+}
+
+// contained returns the contained resource with an id: of the outermost
+// resource that is not an entry of a Bundle.
+func (r *run) contained(id string) fhir.Node {
+	for i := len(r.resources) - 1; i >= 0; i-- {
+		for c := r.resources[i].n.Get("contained").First(); c.Valid(); c = c.Next() {
+			if c.Get("id").Text() == id {
+				return c
+			}
+		}
+	}
+	return fhir.Node{}
+}
+
+// targetTypes are the resource types that a list of target profiles stands for;
+// nil for any.
+func (e *engine) targetTypes(targets []string) []string {
+	var out []string
+	for _, t := range targets {
+		url, _ := splitCanonical(t)
+		name, core := strings.CutPrefix(url, sdPrefix)
+		if core && e.reg.defs.IsResourceType(name) {
+			out = append(out, name)
+			continue
+		}
+		if name == "Resource" || name == "DomainResource" {
+			return nil
+		}
+		s, _ := e.structure(t)
+		if s == nil || s.typ == "Resource" || s.typ == "DomainResource" {
+			return nil // an unknown profile may be on any type
+		}
+		out = append(out, s.typ)
+	}
+	return out
+}
+
+// referenceType is the resource type that a Reference points to, "" if it
+// cannot be told from the resource alone.
+func (r *run) referenceType(it *item) string {
+	if target := r.resolveHere(it); target.Valid() {
+		return target.Get("resourceType").Text()
+	}
+	if text := it.n.Get("reference").Text(); text != "" {
+		ref := fhir.ParseReference(text, nil, r.e.reg.defs.IsResourceType)
+		if (ref.Form == fhir.RefRelative || ref.Form == fhir.RefAbsolute) && r.e.reg.defs.IsResourceType(ref.Type) {
+			return ref.Type
+		}
+		if typ, query, ok := strings.Cut(text, "?"); ok && query != "" && r.e.reg.defs.IsResourceType(typ) {
+			return typ // a conditional reference of a transaction
+		}
+	}
+	if typ := it.n.Get("type").Text(); r.e.reg.defs.IsResourceType(typ) {
+		return typ
+	}
+	return ""
+}
+
+// referenceTarget checks that a Reference points to one of the allowed types.
+func (r *run) referenceTarget(it *item, targets []string, cite string) {
+	allowed := r.e.targetTypes(targets)
+	if allowed == nil {
+		return
+	}
+	typ := r.referenceType(it)
+	if typ == "" || slices.Contains(allowed, typ) {
+		return
+	}
+	at := it.n.Get("reference")
+	if !at.Valid() {
+		at = it.n
+	}
+	r.fail(at, fhir.CodeStructure, cite, "the reference is to a %s, but only %s may be referred to here", typ, oneOf(allowed))
+}
+
+func oneOf(names []string) string {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	if len(names) == 1 {
+		return names[0]
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+// resolveHere finds the target of a reference in the document itself: a
+// contained resource or an entry of the Bundle around.
+func (r *run) resolveHere(it *item) fhir.Node {
+	text := it.n.Text()
+	if it.n.Kind() == fhir.Object {
+		text = it.n.Get("reference").Text()
+	}
+	if text == "" {
+		return fhir.Node{}
+	}
+	if rest, ok := strings.CutPrefix(text, "#"); ok {
+		if rest == "" && len(r.resources) > 0 {
+			return r.container()
+		}
+		return r.contained(rest)
+	}
+	return r.inBundle(text)
+}
+
+// container is the resource that contained resources around the element in
+// hand belong to.
+func (r *run) container() fhir.Node {
+	for i := len(r.resources) - 1; i >= 0; i-- {
+		if i == 0 || r.resources[i-1].typ == "Bundle" || r.resources[i-1].typ == "Parameters" {
+			return r.resources[i].n
+		}
+	}
+	return fhir.Node{}
+}
+
+// resolve is resolveHere, and outside of the document the request's resolver.
+// A target of which only the type is known is an item without a node.
+func (r *run) resolve(it *item) (target item, ok bool) {
+	if n := r.resolveHere(it); n.Valid() {
+		return r.resourceItem(n), true
+	}
+	text := it.n.Text()
+	if it.n.Kind() == fhir.Object {
+		text = it.n.Get("reference").Text()
+	}
+	if r.opts.Resolve != nil && text != "" && text[0] != '#' {
+		if doc, err := r.opts.Resolve(r.ctx, text); err == nil && doc != nil {
+			return r.resourceItem(doc.Root()), true
+		}
+	}
+	if typ := r.referenceType(it); typ != "" {
+		return item{typ: typ, idx: -1}, true
+	}
+	return item{}, false
+}
+
+func (r *run) resourceItem(n fhir.Node) item {
+	typ := n.Get("resourceType").Text()
+	return item{n: n, typ: typ, tab: r.e.table(typ), idx: -1}
+}
+
+// bundleIndex finds the entries of a Bundle by reference.
+type bundleIndex struct {
+	bundle  int
+	byURL   map[string]fhir.Node
+	byLocal map[string]fhir.Node // "Type/id"
+}
+
+// inBundle finds a reference among the entries of the innermost Bundle around:
+// by fullUrl, or as "Type/id" where the entry that refers has no REST URL.
+func (r *run) inBundle(text string) fhir.Node {
+	var bundle fhir.Node
+	for i := len(r.resources) - 1; i >= 0; i-- {
+		if r.resources[i].typ == "Bundle" {
+			bundle = r.resources[i].n
+			break
+		}
+	}
+	if !bundle.Valid() {
+		return fhir.Node{}
+	}
+	if r.bundle == nil || r.bundle.bundle != bundle.Index() {
+		ix := &bundleIndex{bundle: bundle.Index(), byURL: map[string]fhir.Node{}, byLocal: map[string]fhir.Node{}}
+		for e := bundle.Get("entry").First(); e.Valid(); e = e.Next() {
+			res := e.Get("resource")
+			if !res.Valid() {
+				continue
+			}
+			if u := e.Get("fullUrl").Text(); u != "" {
+				ix.byURL[u] = res
+				if ref := fhir.ParseReference(u, nil, r.e.reg.defs.IsResourceType); ref.Form == fhir.RefAbsolute || ref.Form == fhir.RefRelative {
+					ix.byLocal[ref.Relative()] = res
+				}
+			}
+			if id := res.Get("id").Text(); id != "" {
+				key := res.Get("resourceType").Text() + "/" + id
+				if _, ok := ix.byLocal[key]; !ok {
+					ix.byLocal[key] = res
+				}
+			}
+		}
+		r.bundle = ix
+	}
+	bare, _, _ := strings.Cut(text, "/_history/")
+	bare, _, _ = strings.Cut(bare, "#")
+	if n, ok := r.bundle.byURL[bare]; ok {
+		return n
+	}
+	return r.bundle.byLocal[bare]
+}

@@ -1,0 +1,135 @@
+package profiles
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"ingle/fhir"
+)
+
+// Validator validates resources against the definitions in a registry. It is
+// safe for concurrent use. What it compiles it keeps until the registry
+// changes.
+type Validator struct {
+	reg       *Registry
+	cfg       Config
+	terms     Terminology
+	maxIssues int
+	engine    atomic.Pointer[engine]
+	mu        sync.Mutex
+	runs      sync.Pool
+}
+
+// New makes a Validator. terms may be nil: then codes of value sets that the
+// registry cannot list are not checked, which an information says.
+func New(reg *Registry, cfg Config, terms Terminology) (*Validator, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	v := &Validator{reg: reg, cfg: cfg, terms: terms, maxIssues: cfg.MaxIssues}
+	if v.maxIssues <= 0 {
+		v.maxIssues = defaultMaxIssues
+	}
+	v.runs.New = func() any { return new(run) }
+	return v, nil
+}
+
+// Registry returns the registry that the Validator works with.
+func (v *Validator) Registry() *Registry { return v.reg }
+
+// Request says how to validate. The zero Request checks the base definition and
+// the claimed profiles, and reports errors only.
+type Request struct {
+	// Profiles are validated against instead of the claimed ones (those of
+	// nested resources stay). A profile that is not known is an error.
+	Profiles []string
+	// Rules applies the configuration of the resource's type: atLeastOne,
+	// notAllowed.
+	Rules bool
+	// Warnings asks for what is not an error too: best practice, extensible
+	// bindings, what could not be checked.
+	Warnings bool
+	// FailFast stops at the first error.
+	FailFast bool
+	// Resolve finds what a reference outside of the document means, nil where
+	// it is not known. It answers for the caller: what the caller may not see
+	// is not known.
+	Resolve func(ctx context.Context, reference string) (*fhir.Doc, error)
+	// Place is the FHIRPath of the document itself where it is an entry of a
+	// Bundle ("Bundle.entry[3].resource"); "" for a resource of its own.
+	Place string
+}
+
+// Validate validates a document that holds a resource. The issues are in the
+// order of their places; nil means that nothing is to be said.
+func (v *Validator) Validate(ctx context.Context, doc *fhir.Doc, req Request) []fhir.Issue {
+	return v.ValidateNode(ctx, doc.Root(), req)
+}
+
+// ValidateNode is Validate for a resource inside a document: an entry of a
+// Bundle, a parameter. Positions are those in the whole document.
+func (v *Validator) ValidateNode(ctx context.Context, n fhir.Node, req Request) []fhir.Issue {
+	r := v.runs.Get().(*run)
+	defer v.release(r)
+	req.FailFast = req.FailFast || v.cfg.FailFast
+	r.ctx, r.e, r.v, r.opts, r.doc, r.warnings = ctx, v.current(), v, &req, n.Doc(), req.Warnings
+	it := r.resourceItem(n)
+	first := step{name: it.typ, idx: -1}
+	if req.Place != "" {
+		first = step{name: req.Place, idx: -1, note: it.typ}
+	}
+	if it.typ == "" {
+		first.name = "Resource"
+	}
+	r.steps = append(r.steps, first)
+	r.resource(&it, false)
+	issues := r.issues
+	r.issues = nil
+	return issues
+}
+
+// Check validates a write by the configured rules: refused tells that the mode
+// is enforce and there is an error. With the mode off nothing is checked.
+func (v *Validator) Check(ctx context.Context, doc *fhir.Doc, req Request) (issues []fhir.Issue, refused bool) {
+	mode := v.cfg.mode(doc.Root().Get("resourceType").Text())
+	if mode == Off {
+		return nil, false
+	}
+	req.Rules = true
+	issues = v.Validate(ctx, doc, req)
+	return issues, mode == Enforce && HasErrors(issues)
+}
+
+// HasErrors tells whether an issue is an error.
+func HasErrors(issues []fhir.Issue) bool {
+	for i := range issues {
+		if s := issues[i].Severity; s == fhir.SeverityError || s == fhir.SeverityFatal {
+			return true
+		}
+	}
+	return false
+}
+
+// current returns the engine of the registry's present state.
+func (v *Validator) current() *engine {
+	e := v.engine.Load()
+	if e != nil && e.state == v.reg.state.Load() {
+		return e
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if e = v.engine.Load(); e != nil && e.state == v.reg.state.Load() {
+		return e
+	}
+	e = newEngine(v.reg, v.terms)
+	v.engine.Store(e)
+	return e
+}
+
+// release clears a run for the next one.
+func (v *Validator) release(r *run) {
+	steps, resources := r.steps[:0], r.resources[:0]
+	*r = run{steps: steps, resources: resources}
+	v.runs.Put(r)
+}
