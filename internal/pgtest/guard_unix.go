@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"sync"
 	"syscall"
 )
 
@@ -14,6 +15,9 @@ type guard struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 }
+
+// guards keeps the guards that are on duty from the garbage collector, which would close their input.
+var guards sync.Map // *guard → true
 
 // guardScript waits for the end of its input, which is the end of the test binary, even by SIGKILL. It then ends the
 // postmaster, by the number it has at that time, and removes the folder. It goes by postmaster.pid because a test may
@@ -45,11 +49,13 @@ func watch(dir, serverDir string) (*guard, error) {
 	if err := g.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting the guard of the test server: %w", err)
 	}
+	guards.Store(g, true)
 	return g, nil
 }
 
 // release lets the guard clean up now and waits for it.
 func (g *guard) release() {
+	guards.Delete(g)
 	_ = g.stdin.Close()
 	_ = g.cmd.Wait()
 }

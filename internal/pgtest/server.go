@@ -24,9 +24,6 @@ func startShared(ctx context.Context) (string, error) {
 	return startPrivate()
 }
 
-// sharedGuard is never released: its input must stay open, safe from the garbage collector, until the process ends.
-var sharedGuard *guard
-
 // startPrivate runs a server from the machine's binaries. Nothing in this process stops it: the guard does, when the
 // process is gone.
 func startPrivate() (string, error) {
@@ -43,7 +40,7 @@ func startIn(dir string) (string, error) {
 		_ = os.RemoveAll(dir)
 		return "", err
 	}
-	if sharedGuard, err = watch(dir, serverDir(dir)); err != nil {
+	if _, err := watch(dir, serverDir(dir)); err != nil {
 		_ = s.Stop(context.Background())
 		_ = os.RemoveAll(dir)
 		return "", err
