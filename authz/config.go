@@ -113,10 +113,10 @@ type BasicUser struct {
 
 // CertificateUser is a service that authenticates with a client certificate.
 type CertificateUser struct {
-	Name    string   // of the principal
-	Matches []string // any of "cn:loader", "dns:loader.example.org", "uri:spiffe://…", "email:…", "sha256:<hex of the certificate>"
-	Roles   []string
-	Client  string
+	Name   string // of the principal
+	Match  string // "cn:loader", "dns:loader.example.org", "uri:spiffe://…", "email:…" or "sha256:<hex of the certificate>"
+	Roles  []string
+	Client string
 }
 
 const (
@@ -224,16 +224,13 @@ func (c Config) complete() (Config, error) {
 	names, matches := map[string]bool{}, map[string]bool{}
 	for _, u := range c.Certificates {
 		who := fmt.Sprintf("certificate user %q", u.Name)
-		if u.Name == "" || names[u.Name] || len(u.Matches) == 0 {
-			fault("%s: a unique name and at least one match are needed", who)
+		if u.Name == "" || names[u.Name] {
+			fault("%s: a unique name is needed", who)
 		}
-		names[u.Name] = true
-		for _, m := range u.Matches {
-			if matches[m] || !validMatch(m) {
-				fault("%s: match %q stands twice or is none of cn:, dns:, uri:, email:, sha256:", who, m)
-			}
-			matches[m] = true
+		if matches[u.Match] || !validMatch(u.Match) {
+			fault("%s: match %q stands twice or is none of cn:, dns:, uri:, email:, sha256:", who, u.Match)
 		}
+		names[u.Name], matches[u.Match] = true, true
 		known(who, u.Roles)
 		if u.Client != "" && c.Mode != ModeArborist {
 			fault("%s: a client's grants are known only in mode arborist", who)

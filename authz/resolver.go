@@ -55,9 +55,7 @@ func New(cfg Config) (*Resolver, error) {
 	}
 	for i := range r.cfg.Certificates {
 		u := &r.cfg.Certificates[i]
-		for _, m := range u.Matches {
-			r.certs[m] = u
-		}
+		r.certs[u.Match] = u
 	}
 	for name, role := range cfg.Roles {
 		g, _ := role.compile() // complete has tried it
