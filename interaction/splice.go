@@ -85,20 +85,7 @@ func (s *splice) remove(container, n fhir.Node) {
 }
 
 // bytes applies the changes and returns the result; the source stays as it was.
-func (s *splice) bytes() []byte {
-	if len(s.edits) == 0 {
-		return s.src
-	}
-	slices.SortStableFunc(s.edits, func(a, b edit) int { return a.from - b.from })
-	out := make([]byte, 0, len(s.src)+s.size)
-	at := 0
-	for _, e := range s.edits {
-		out = append(out, s.src[at:e.from]...)
-		out = append(out, e.with...)
-		at = e.to
-	}
-	return append(out, s.src[at:]...)
-}
+func (s *splice) bytes() []byte { return s.window(0, len(s.src)) }
 
 // whole is the span of a value and, in an object, of its name.
 func whole(n fhir.Node) (from, to int) {
@@ -135,4 +122,21 @@ func element(array fhir.Node, at int) fhir.Node {
 		n = n.Next()
 	}
 	return n
+}
+
+// window applies the changes and returns what became of src[from:to], which
+// must hold all of them.
+func (s *splice) window(from, to int) []byte {
+	if len(s.edits) == 0 {
+		return s.src[from:to:to]
+	}
+	slices.SortStableFunc(s.edits, func(a, b edit) int { return a.from - b.from })
+	out := make([]byte, 0, to-from+s.size)
+	at := from
+	for _, e := range s.edits {
+		out = append(out, s.src[at:e.from]...)
+		out = append(out, e.with...)
+		at = e.to
+	}
+	return append(out, s.src[at:to]...)
 }

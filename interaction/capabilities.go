@@ -1,0 +1,360 @@
+package interaction
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+	"sort"
+
+	"ingle/fhir"
+	"ingle/search"
+)
+
+// capabilityParts are the cached statements, cut where the base URL stands.
+type capabilityParts struct {
+	full, normative, terminology [][]byte
+}
+
+// baseMark stands for the base URL while a statement is built.
+const baseMark = "\x00"
+
+// capabilities answers GET /metadata (R4 http.html#capabilities). The statement
+// is made once from what runs: the types, the search parameters of the
+// registry, the operations that were registered.
+func (s *Service) capabilities(req *Request) (*Response, error) {
+	if err := s.onlyParams(req, "mode", "_summary", "_elements"); err != nil {
+		return nil, err
+	}
+	s.capabilityOnce.Do(s.buildCapabilities)
+	parts := s.capability.full
+	switch mode, _ := req.param("mode"); mode {
+	case "", "full":
+	case "normative":
+		parts = s.capability.normative
+	case "terminology":
+		parts = s.capability.terminology
+	default:
+		return nil, fhir.Errorf(400, fhir.CodeValue, "mode is full, normative or terminology, not %q", printable(mode))
+	}
+	base := fhir.AppendString(nil, req.BaseURL)
+	body := bytes.Join(parts, base[1:len(base)-1])
+	cut := &Request{Query: slices.DeleteFunc(slices.Clone(req.Query), func(p search.KV) bool { return p.Name == "mode" }), Prefer: req.Prefer}
+	part, err := s.subset(cut)
+	if err != nil {
+		return nil, err
+	}
+	if part != nil {
+		if body, err = part.of(body); err != nil {
+			return nil, err
+		}
+	}
+	return &Response{Status: http.StatusOK, Body: body, LastModified: s.cfg.Software.Built}, nil
+}
+
+func (s *Service) buildCapabilities() {
+	split := func(b []byte) [][]byte { return bytes.Split(b, []byte(baseMark)) }
+	s.capability.full = split(s.capabilityStatement(s.cfg.Definitions.ResourceTypes()))
+	s.capability.normative = split(s.capabilityStatement(normativeTypes))
+	s.capability.terminology = split(s.terminologyCapabilities())
+}
+
+// normativeTypes are the resources with normative content in R4.
+var normativeTypes = []string{"Binary", "Bundle", "CapabilityStatement", "CodeSystem", "Observation", "OperationDefinition",
+	"OperationOutcome", "Parameters", "Patient", "StructureDefinition", "ValueSet"}
+
+// jsonText builds a JSON object member by member.
+type jsonText struct{ b []byte }
+
+func (j *jsonText) sep() {
+	if n := len(j.b); n > 0 && j.b[n-1] != '{' && j.b[n-1] != '[' && j.b[n-1] != ':' {
+		j.b = append(j.b, ',')
+	}
+}
+
+func (j *jsonText) key(name string) {
+	j.sep()
+	j.b = append(append(append(j.b, '"'), name...), `":`...)
+}
+
+func (j *jsonText) text(name, value string) {
+	j.key(name)
+	j.string(value)
+}
+
+// string writes a value; baseMark in it stays as it is.
+func (j *jsonText) string(value string) {
+	for i, part := range bytes.Split([]byte(value), []byte(baseMark)) {
+		q := fhir.AppendString(nil, string(part))
+		if i == 0 {
+			j.b = append(j.b, '"')
+		} else {
+			j.b = append(j.b, baseMark...)
+		}
+		j.b = append(j.b, q[1:len(q)-1]...)
+	}
+	j.b = append(j.b, '"')
+}
+
+func (j *jsonText) raw(name, value string) {
+	j.key(name)
+	j.b = append(j.b, value...)
+}
+
+func (j *jsonText) open(name string, bracket byte) {
+	if name == "" {
+		j.sep()
+	} else {
+		j.key(name)
+	}
+	j.b = append(j.b, bracket)
+}
+
+func (j *jsonText) close(bracket byte) { j.b = append(j.b, bracket) }
+
+func (j *jsonText) texts(name string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	j.open(name, '[')
+	for _, v := range values {
+		j.sep()
+		j.string(v)
+	}
+	j.close(']')
+}
+
+// head writes what both kinds of statement begin with.
+func (s *Service) head(j *jsonText, resourceType, title string) {
+	j.text("resourceType", resourceType)
+	j.text("url", baseMark+"/metadata")
+	if s.cfg.Software.Version != "" {
+		j.text("version", s.cfg.Software.Version)
+	}
+	j.text("name", s.cfg.Software.Name)
+	j.text("title", title)
+	j.text("status", "active")
+	j.text("date", s.cfg.Software.Built.UTC().Format("2006-01-02T15:04:05Z"))
+	j.text("kind", "instance")
+	j.open("software", '{')
+	j.text("name", s.cfg.Software.Name)
+	if s.cfg.Software.Version != "" {
+		j.text("version", s.cfg.Software.Version)
+	}
+	j.text("releaseDate", s.cfg.Software.Built.UTC().Format("2006-01-02T15:04:05Z"))
+	j.close('}')
+	j.open("implementation", '{')
+	j.text("description", s.cfg.Software.Name+", a FHIR R4 server on PostgreSQL")
+	j.text("url", baseMark)
+	j.close('}')
+}
+
+func (s *Service) capabilityStatement(types []string) []byte {
+	j := &jsonText{b: make([]byte, 0, 1<<20)}
+	j.open("", '{')
+	s.head(j, "CapabilityStatement", s.cfg.Software.Name+" FHIR server")
+	j.text("fhirVersion", s.cfg.Definitions.Version())
+	formats := []string{"application/fhir+json", "json"}
+	if s.cfg.XML {
+		formats = append(formats, "application/fhir+xml", "xml")
+	}
+	j.texts("format", formats)
+	j.texts("patchFormat", []string{jsonPatchType, "application/fhir+json"})
+	j.open("rest", '[')
+	j.open("", '{')
+	j.text("mode", "server")
+	j.open("security", '{')
+	description := s.cfg.Security
+	if description == "" {
+		description = "The server is open: every caller may read and write everything."
+	}
+	j.text("description", description)
+	j.close('}')
+	includes, revincludes := s.includes()
+	j.open("resource", '[')
+	for _, t := range types {
+		s.resourceCapability(j, t, includes[t], revincludes[t])
+	}
+	j.close(']')
+	interactions(j, "transaction", "batch", "search-system", "history-system")
+	j.open("searchParam", '[')
+	for _, p := range s.commonParams() {
+		searchParam(j, p)
+	}
+	j.close(']')
+	s.operationsOf(j, func(op *Operation) bool { return op.System })
+	var compartments []string
+	for _, name := range s.cfg.Definitions.Compartments() {
+		compartments = append(compartments, s.cfg.Definitions.Compartment(name).URL)
+	}
+	j.texts("compartment", compartments)
+	j.close('}')
+	j.close(']')
+	j.close('}')
+	return j.b
+}
+
+func interactions(j *jsonText, codes ...string) {
+	j.open("interaction", '[')
+	for _, c := range codes {
+		j.open("", '{')
+		j.text("code", c)
+		j.close('}')
+	}
+	j.close(']')
+}
+
+func (s *Service) resourceCapability(j *jsonText, t string, includes, revincludes []string) {
+	j.open("", '{')
+	j.text("type", t)
+	j.text("profile", "http://hl7.org/fhir/StructureDefinition/"+t)
+	interactions(j, "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
+	j.text("versioning", "versioned")
+	j.raw("readHistory", "true")
+	if s.cfg.UpdateCreate {
+		j.raw("updateCreate", "true")
+	} else {
+		j.raw("updateCreate", "false")
+	}
+	j.raw("conditionalCreate", "true")
+	j.text("conditionalRead", "full-support")
+	j.raw("conditionalUpdate", "true")
+	j.text("conditionalDelete", "multiple")
+	policy := []string{"literal", "logical", "local"}
+	if s.cfg.CheckReferences {
+		policy = append(policy, "enforced")
+	}
+	j.texts("referencePolicy", policy)
+	j.texts("searchInclude", includes)
+	j.texts("searchRevInclude", revincludes)
+	j.open("searchParam", '[')
+	for _, p := range s.registry.Params(t) {
+		if searchable(p) {
+			searchParam(j, p)
+		}
+	}
+	j.close(']')
+	s.operationsOf(j, func(op *Operation) bool { return (op.Type || op.Instance) && op.of(t) })
+	j.close('}')
+}
+
+func searchParam(j *jsonText, p *search.Param) {
+	j.open("", '{')
+	j.text("name", p.Code)
+	if p.URL != "" {
+		j.text("definition", p.URL)
+	}
+	j.text("type", p.Type)
+	if d := p.Definition; d != nil && d.Description != "" {
+		j.text("documentation", d.Description)
+	}
+	j.close('}')
+}
+
+// searchable tells whether a parameter of the registry can be searched by.
+func searchable(p *search.Param) bool {
+	switch p.Code {
+	case "_id", "_lastUpdated":
+		return true
+	case "_text", "_content", "_query", "_filter", "_list", "_has", "_type":
+		return false
+	}
+	return p.Definition == nil || p.Definition.Expression != ""
+}
+
+// commonParams are the parameters of every type, for searches over all types.
+func (s *Service) commonParams() []*search.Param {
+	var out []*search.Param
+	for _, p := range s.registry.Params("Basic") {
+		if p.Code[0] == '_' && searchable(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// includes lists what _include and _revinclude know, by resource type.
+func (s *Service) includes() (includes, revincludes map[string][]string) {
+	includes, revincludes = map[string][]string{}, map[string][]string{}
+	for _, t := range s.cfg.Definitions.ResourceTypes() {
+		found := []string{}
+		for _, p := range s.registry.Params(t) {
+			if p.Type != "reference" || !searchable(p) {
+				continue
+			}
+			name := t + ":" + p.Code
+			found = append(found, name)
+			for _, target := range p.Targets {
+				revincludes[target] = append(revincludes[target], name)
+			}
+		}
+		if len(found) > 0 {
+			includes[t] = append([]string{"*", t + ":*"}, found...)
+		}
+	}
+	for _, list := range revincludes {
+		sort.Strings(list)
+	}
+	return includes, revincludes
+}
+
+// operationsOf writes the operations that of picks, sorted by name.
+func (s *Service) operationsOf(j *jsonText, of func(*Operation) bool) {
+	var names []string
+	for name, op := range s.operations {
+		if of(op) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	sort.Strings(names)
+	j.open("operation", '[')
+	for _, name := range names {
+		op := s.operations[name]
+		j.open("", '{')
+		j.text("name", op.Name)
+		j.text("definition", op.Definition)
+		if op.Documentation != "" {
+			j.text("documentation", op.Documentation)
+		}
+		j.close('}')
+	}
+	j.close(']')
+}
+
+// terminologyCapabilities answers mode=terminology. It lists what there is: code
+// systems and value sets are stored and found like any resource, and no
+// terminology operation is claimed that is not registered.
+func (s *Service) terminologyCapabilities() []byte {
+	j := &jsonText{}
+	j.open("", '{')
+	s.head(j, "TerminologyCapabilities", s.cfg.Software.Name+" terminology")
+	has := func(name string) bool { return s.operations[name] != nil }
+	if !has("expand") && !has("validate-code") && !has("lookup") && !has("translate") {
+		j.text("description", "This server offers no terminology operations. CodeSystem, ValueSet and ConceptMap can be stored and searched.")
+	}
+	if has("expand") {
+		j.open("expansion", '{')
+		j.raw("hierarchical", "false")
+		j.raw("paging", "true")
+		j.close('}')
+	}
+	if has("validate-code") {
+		j.open("validateCode", '{')
+		j.raw("translations", "false")
+		j.close('}')
+	}
+	if has("translate") {
+		j.open("translation", '{')
+		j.raw("needsMap", "true")
+		j.close('}')
+	}
+	if has("closure") {
+		j.open("closure", '{')
+		j.raw("translation", "false")
+		j.close('}')
+	}
+	j.close('}')
+	return j.b
+}

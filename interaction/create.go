@@ -1,0 +1,104 @@
+package interaction
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"ingle/fhir"
+	"ingle/store"
+)
+
+// attempts is how often a write is decided again when another one was first.
+const attempts = 6
+
+// create stores a new resource under an id of the server's choice (R4
+// http.html#create). With If-None-Exist it is conditional: one match is
+// answered by 200 and changes nothing.
+func (s *Service) create(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
+	if err := s.onlyParams(req); err != nil {
+		return nil, err
+	}
+	body, err := s.body(req)
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.draft(ctx, req.Type, body)
+	if err != nil {
+		return nil, err
+	}
+	if req.IfNoneExist == "" {
+		change := s.version(d, store.OpCreate, newID(), nil)
+		if err := session.Write(ctx, []store.Change{change}); err != nil {
+			return nil, conflict(err)
+		}
+		return s.written(req, http.StatusCreated, &change), nil
+	}
+	c, err := s.ifNoneExist(req)
+	if err != nil {
+		return nil, err
+	}
+	var resp *Response
+	err = session.InTx(ctx, func(tx *store.Tx) error {
+		if err := tx.Lock(ctx, []string{c.lock}); err != nil {
+			return err
+		}
+		match, err := c.one(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if match != nil {
+			resp = existing(req, match)
+			return nil
+		}
+		change := s.version(d, store.OpCreate, newID(), nil)
+		resp = s.written(req, http.StatusCreated, &change)
+		return tx.Write(ctx, []store.Change{change})
+	})
+	if err != nil {
+		return nil, conflict(err)
+	}
+	return resp, nil
+}
+
+// ifNoneExist parses the header of a conditional create. A leading "Type?" or
+// "?" is accepted.
+func (s *Service) ifNoneExist(req *Request) (*criteria, error) {
+	text := req.IfNoneExist
+	if rest, ok := cutPrefixes(text, req.BaseURL+"/", req.Type, "?"); ok {
+		text = rest
+	}
+	params, err := ParseQuery(text)
+	if err != nil {
+		return nil, err
+	}
+	return s.criteria(req, req.Type, params)
+}
+
+// cutPrefixes removes optional prefixes in order; ok tells whether the last was there.
+func cutPrefixes(s string, prefixes ...string) (rest string, ok bool) {
+	for _, p := range prefixes {
+		if ok = len(s) >= len(p) && s[:len(p)] == p; ok {
+			s = s[len(p):]
+		}
+	}
+	return s, ok
+}
+
+// existing answers a conditional create that found its resource.
+func existing(req *Request, match *store.Resource) *Response {
+	resp := found(match)
+	resp.Location = locationOf(match)
+	resp.Body = nil
+	prefer(req, resp, match.Body)
+	return resp
+}
+
+// conflict turns the loss of a race that was not won after several attempts
+// into what the client is told.
+func conflict(err error) error {
+	if errors.Is(err, store.ErrConflict) {
+		return fhir.Errorf(409, fhir.CodeConflict, "others are changing the same resource; read it and try again").Because(err)
+	}
+	return err
+}

@@ -1,0 +1,112 @@
+package interaction
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"ingle/fhir"
+	"ingle/store"
+)
+
+// delete ends a resource: it keeps its history (R4 http.html#delete). What is
+// not there, or deleted already, is answered like a success. With criteria in
+// the place of an id all matches are deleted, up to a ceiling, or none
+// (http.html#3.1.0.7.1).
+func (s *Service) delete(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
+	if req.ID == "" {
+		return s.deleteWhere(ctx, session, req)
+	}
+	if err := s.onlyParams(req); err != nil {
+		return nil, err
+	}
+	var err error
+	for range attempts {
+		var old *store.Resource
+		if old, err = session.Read(ctx, req.Type, req.ID); err != nil {
+			return nil, err
+		}
+		if err := req.mayReplace(old); err != nil {
+			return nil, err
+		}
+		if old == nil || old.Deleted() {
+			return deleted(req, nil), nil
+		}
+		change := s.deletion(old)
+		if err = session.Write(ctx, []store.Change{change}); err == nil {
+			return deleted(req, []store.Change{change}), nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return nil, err
+		}
+	}
+	return nil, conflict(err)
+}
+
+// deletion is the change that deletes a resource.
+func (s *Service) deletion(old *store.Resource) store.Change {
+	return store.Change{Op: store.OpDelete, Old: old, Type: old.Type, ID: old.ID, Version: old.Version + 1, LastUpdated: s.db.Time(old), Labels: old.Labels}
+}
+
+// deleteWhere is the conditional delete.
+func (s *Service) deleteWhere(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
+	c, err := s.criteria(req, req.Type, req.Query)
+	if err != nil {
+		return nil, err
+	}
+	var changes []store.Change
+	err = session.InTx(ctx, func(tx *store.Tx) error {
+		if err := tx.Lock(ctx, []string{c.lock}); err != nil {
+			return err
+		}
+		changes, err = s.deletions(ctx, tx, req, c)
+		if err != nil || len(changes) == 0 {
+			return err
+		}
+		return tx.Write(ctx, changes)
+	})
+	if err != nil {
+		return nil, conflict(err)
+	}
+	return deleted(req, changes), nil
+}
+
+// deletions are the changes of a conditional delete.
+func (s *Service) deletions(ctx context.Context, r reader, req *Request, c *criteria) ([]store.Change, error) {
+	matches, err := r.Match(ctx, c.query, s.cfg.DeleteLimit+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(matches) > s.cfg.DeleteLimit {
+		return nil, tooMany(s.cfg.DeleteLimit)
+	}
+	changes := make([]store.Change, 0, len(matches))
+	for _, m := range matches {
+		if err := req.mayReplace(m); err != nil {
+			return nil, err
+		}
+		changes = append(changes, s.deletion(m))
+	}
+	return changes, nil
+}
+
+// deleted answers a delete: 204, or 200 with an outcome where the client wants
+// one.
+func deleted(req *Request, changes []store.Change) *Response {
+	resp := &Response{Status: http.StatusNoContent}
+	if len(changes) == 1 {
+		resp.Version, resp.LastModified = strconv.Itoa(changes[0].Version), changes[0].LastUpdated
+	}
+	if req.Prefer.Return == "OperationOutcome" {
+		resp.Status = http.StatusOK
+		resp.Issues = []fhir.Issue{{Severity: fhir.SeverityInformation, Code: fhir.CodeInformational,
+			Diagnostics: fmt.Sprintf("%d resources were deleted", len(changes))}}
+	}
+	return resp
+}
+
+func tooMany(limit int) error {
+	return fhir.Errorf(412, fhir.CodeMultiple, "the criteria match more than %d resources, which is the most that one request may delete; nothing was deleted", limit)
+}

@@ -1,0 +1,144 @@
+package interaction
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"ingle/authz"
+	"ingle/fhir"
+	"ingle/search"
+	"ingle/store"
+)
+
+// A draft is a resource that was read, checked and indexed, but has no id and
+// version yet. It does not change, so that a transaction that is run again can
+// use it again.
+type draft struct {
+	doc    *fhir.Doc
+	typ    string
+	rows   *search.Rows
+	labels []string
+}
+
+// draft reads a resource of the given type from a request's body.
+func (s *Service) draft(ctx context.Context, typ string, body []byte) (*draft, error) {
+	if len(body) == 0 {
+		return nil, fhir.Errorf(400, fhir.CodeRequired, "the request has no body; a %s resource is expected", typ)
+	}
+	doc, err := fhir.Parse(body, s.limits(typ))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.check(ctx, typ, doc.Root()); err != nil {
+		return nil, err
+	}
+	return s.index(typ, doc)
+}
+
+// limits are those of a resource of the given type. A Binary is one long
+// string, a Bundle many resources.
+func (s *Service) limits(typ string) fhir.Limits {
+	lim := s.cfg.Limits
+	switch typ {
+	case "Binary":
+		lim.String = 1 << 28
+	case "Bundle":
+		return s.cfg.BundleLimits
+	}
+	return lim
+}
+
+// check validates a resource in whatever document it stands.
+func (s *Service) check(ctx context.Context, typ string, n fhir.Node) error {
+	if n.Kind() == fhir.Object {
+		if name := n.Get("resourceType"); name.Kind() == fhir.String && name.Text() != typ && s.cfg.Definitions.IsResourceType(name.Text()) {
+			return fhir.Errorf(400, fhir.CodeInvalid, "the resource is a %s, but a %s is expected here", name.Text(), typ).AtNode(name)
+		}
+	}
+	issues, err := s.cfg.Validator.Validate(ctx, n)
+	if err != nil {
+		return fmt.Errorf("validate a %s: %w", typ, err)
+	}
+	status := 0
+	for _, is := range issues {
+		if is.Severity != fhir.SeverityError && is.Severity != fhir.SeverityFatal {
+			continue
+		}
+		switch {
+		// what breaks the format or the base specification is a 400, a rule
+		// beyond it a 422 (R4 http.html#create)
+		case is.Code == fhir.CodeStructure || is.Code == fhir.CodeRequired || is.Code == fhir.CodeValue || is.Code == fhir.CodeInvalid:
+			status = 400
+		case status == 0:
+			status = 422
+		}
+	}
+	if status != 0 {
+		return &fhir.Error{Status: status, Issues: issues}
+	}
+	return nil
+}
+
+func (s *Service) index(typ string, doc *fhir.Doc) (*draft, error) {
+	rows, err := s.registry.IndexRows(doc)
+	if err != nil {
+		return nil, fmt.Errorf("index a %s: %w", typ, err)
+	}
+	return &draft{doc: doc, typ: typ, rows: rows, labels: authz.LabelPaths(doc, s.cfg.LabelSystem)}, nil
+}
+
+// version makes the change that stores the draft, as a new resource or in the
+// place of an old version.
+func (s *Service) version(d *draft, op store.Op, id string, old *store.Resource) store.Change {
+	c := store.Change{Op: op, Old: old, Type: d.typ, ID: id, Version: 1, LastUpdated: s.db.Time(old), Rows: d.rows, Labels: d.labels}
+	if old != nil {
+		c.Version = old.Version + 1
+	}
+	c.Body = stamp(d.doc, id, c.Version, c.LastUpdated)
+	return c
+}
+
+// stamp splices id, meta.versionId and meta.lastUpdated into a resource. What
+// the client sent for them is replaced (R4 http.html#create, #update).
+func stamp(doc *fhir.Doc, id string, version int, lastUpdated time.Time) []byte {
+	root := doc.Root()
+	s := spliceOf(doc)
+	set := func(object fhir.Node, name string, value []byte) {
+		if old := object.Get(name); old.Valid() {
+			s.replace(old, value)
+		} else {
+			s.add(object, name, value)
+		}
+	}
+	versionID := strconv.AppendQuote(nil, strconv.Itoa(version))
+	updated := strconv.AppendQuote(nil, instant(lastUpdated))
+	set(root, "id", fhir.AppendString(nil, id))
+	if meta := root.Get("meta"); meta.Kind() == fhir.Object {
+		set(meta, "versionId", versionID)
+		set(meta, "lastUpdated", updated)
+	} else {
+		m := append([]byte(`{"versionId":`), versionID...)
+		m = append(m, `,"lastUpdated":`...)
+		m = append(m, updated...)
+		set(root, "meta", append(m, '}'))
+	}
+	return s.bytes()
+}
+
+// instant writes a time as the instant of a version.
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+
+// bodyID returns the id in a resource, "" if there is none.
+func (d *draft) bodyID() string { return d.doc.Root().Get("id").Text() }
+
+// subsetted tells whether a resource says of itself that it is not whole.
+func subsetted(resource fhir.Node) bool {
+	for tag := resource.Get("meta").Get("tag").First(); tag.Valid(); tag = tag.Next() {
+		if tag.Get("code").Text() == "SUBSETTED" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,179 @@
+package interaction
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"fmt"
+	"sync"
+	"time"
+
+	"ingle/fhir"
+	"ingle/search"
+	"ingle/store"
+)
+
+// Config is what a Service needs. Database, Registry and Definitions must be
+// there; a zero value elsewhere means the default.
+type Config struct {
+	Database    *store.DB
+	Registry    *search.Registry
+	Definitions *fhir.Definitions
+	Validator   Validator // what is checked before a resource is stored; default Structure
+
+	// UpdateCreate lets a PUT to an unknown id create the resource.
+	UpdateCreate bool
+	// ClientIDs tells which ids a PUT may create: ClientIDsAny, -Alphanumeric or -None.
+	ClientIDs string
+	// Lenient is the handling where the client's Prefer says nothing: unknown
+	// search parameters are left out and reported. Default: strict.
+	Lenient bool
+
+	DeleteLimit   int // matches of a conditional delete; default 100
+	BundleEntries int // entries of a batch or transaction; default 5,000
+	Search        search.Limits
+	Limits        fhir.Limits // of a resource
+	BundleLimits  fhir.Limits // of a Bundle; default 8 million values, the rest as Limits
+
+	// CheckReferences and CheckReferrers repeat what the store was opened with,
+	// for the CapabilityStatement.
+	CheckReferences, CheckReferrers bool
+
+	LabelSystem string // system of the security labels in meta.security; default urn:gen3:authz
+
+	Software Software
+	Security string // what the CapabilityStatement says of authorization; "" for open
+	// XML tells that the encoder knows XML, for the CapabilityStatement.
+	XML bool
+}
+
+// Software is the program as the CapabilityStatement names it.
+type Software struct {
+	Name, Version string
+	Built         time.Time
+}
+
+// Values of Config.ClientIDs.
+const (
+	ClientIDsAny          = "any"
+	ClientIDsAlphanumeric = "alphanumeric" // not of digits alone
+	ClientIDsNone         = "none"
+)
+
+// Service runs interactions. It is safe for concurrent use.
+type Service struct {
+	cfg        Config
+	db         *store.DB
+	registry   *search.Registry
+	operations map[string]*Operation
+	seal       cipher.AEAD
+
+	capabilityOnce sync.Once
+	capability     capabilityParts
+}
+
+// New makes a Service. Operations are registered before it serves.
+func New(cfg Config) (*Service, error) {
+	if cfg.Validator == nil {
+		cfg.Validator = Structure{cfg.Definitions}
+	}
+	if cfg.ClientIDs == "" {
+		cfg.ClientIDs = ClientIDsAny
+	}
+	if cfg.DeleteLimit == 0 {
+		cfg.DeleteLimit = 100
+	}
+	if cfg.BundleEntries == 0 {
+		cfg.BundleEntries = 5000
+	}
+	if cfg.BundleLimits == (fhir.Limits{}) {
+		cfg.BundleLimits = cfg.Limits
+		cfg.BundleLimits.Nodes = 8_000_000
+	}
+	if cfg.LabelSystem == "" {
+		cfg.LabelSystem = "urn:gen3:authz"
+	}
+	if cfg.Software.Built.IsZero() {
+		cfg.Software.Built = time.Now()
+	}
+	cfg.Software.Built = cfg.Software.Built.UTC().Truncate(time.Second)
+	if cfg.Software.Name == "" {
+		cfg.Software.Name = "Ingle"
+	}
+	block, err := aes.NewCipher(cfg.Database.CursorKey())
+	if err != nil {
+		return nil, fmt.Errorf("the cursor key: %w", err)
+	}
+	seal, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, fmt.Errorf("the cursor key: %w", err)
+	}
+	return &Service{cfg: cfg, db: cfg.Database, registry: cfg.Registry, operations: map[string]*Operation{}, seal: seal}, nil
+}
+
+// reader is what an interaction reads through: a Session, or the Tx of a
+// transaction Bundle.
+type reader interface {
+	Read(ctx context.Context, typ, id string) (*store.Resource, error)
+	VRead(ctx context.Context, typ, id string, version int) (*store.Resource, error)
+	History(ctx context.Context, q store.HistoryQuery) (*store.HistoryPage, error)
+	Search(ctx context.Context, q *search.Query) (*store.SearchPage, error)
+	Match(ctx context.Context, q *search.Query, limit int) ([]*store.Resource, error)
+}
+
+// Do runs one interaction for the caller that the session is bound to.
+func (s *Service) Do(ctx context.Context, session *store.Session, req *Request) *Response {
+	resp, err := s.do(ctx, session, req)
+	if err != nil {
+		return Failed(err)
+	}
+	return resp
+}
+
+func (s *Service) do(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
+	switch req.Kind {
+	case Create:
+		return s.create(ctx, session, req)
+	case Update:
+		return s.update(ctx, session, req)
+	case Patch:
+		return s.patch(ctx, session, req)
+	case Delete:
+		return s.delete(ctx, session, req)
+	case Batch:
+		return s.bundle(ctx, session, req)
+	case Operate:
+		return req.Operation.Do(ctx, session, req)
+	case Capabilities:
+		return s.capabilities(req)
+	}
+	return s.readOnly(ctx, session, session.Scope().Principal(), req)
+}
+
+// readOnly runs the interactions that a transaction may hold as GET entries.
+func (s *Service) readOnly(ctx context.Context, r reader, principal string, req *Request) (*Response, error) {
+	switch req.Kind {
+	case Read:
+		return s.read(ctx, r, req)
+	case VRead:
+		return s.vread(ctx, r, req)
+	case HistoryInstance, HistoryType, HistorySystem:
+		return s.history(ctx, r, principal, req)
+	case SearchType, SearchSystem:
+		return s.search(ctx, r, principal, req)
+	case Capabilities:
+		return s.capabilities(req)
+	}
+	return nil, fmt.Errorf("the interaction %v is not one that reads", req.Kind)
+}
+
+// lenient tells how unknown parameters are handled.
+func (s *Service) lenient(req *Request) bool {
+	switch req.Prefer.Handling {
+	case "lenient":
+		return true
+	case "strict":
+		return false
+	}
+	return s.cfg.Lenient
+}
