@@ -59,19 +59,28 @@ func (r *run) applyChild(ru *rules, parent *item) {
 func (r *run) applySlices(s *slicedRules, parent *item, items []item) {
 	counts := make([]int, len(s.slices))
 	last, unmatched := -1, -1
+	var open []bool // slices that an item may belong to, which could not be told
 	for i := range items {
 		it := &items[i]
-		at := -1
+		at, maybe := -1, false
 		for j, sl := range s.slices {
+			r.undecided = false
 			if sl.match(r, it) {
 				at = j
 				break
+			}
+			if r.undecided {
+				if open == nil {
+					open = make([]bool, len(s.slices))
+				}
+				open[j], maybe = true, true
 			}
 		}
 		r.push(it)
 		if at < 0 {
 			unmatched = i
 			switch {
+			case maybe:
 			case s.fallback != nil:
 				r.apply(s.fallback, it)
 			case s.rules == "closed":
@@ -105,7 +114,7 @@ func (r *run) applySlices(s *slicedRules, parent *item, items []item) {
 		if sl.rules != nil && sl.rules.sliced != nil {
 			r.reslice(sl, parent, items)
 		}
-		if sl.min > 0 && counts[j] < sl.min {
+		if sl.min > 0 && counts[j] < sl.min && (open == nil || !open[j]) {
 			r.fail(parent.at(), fhir.CodeRequired, s.cite, "%s:%s occurs %d times, the profile requires at least %d; it is told apart by %s", s.id, sl.name, counts[j], sl.min, s.by)
 		}
 	}

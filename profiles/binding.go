@@ -39,12 +39,14 @@ type bound struct {
 	valueSet string
 	cite     string
 	max      *bound // what must hold in any case
+	textOK   bool   // text without a code is enough
 }
 
 func (e *engine) bound(b *binding, s *structure) *bound {
 	out := &bound{strength: b.strength, valueSet: b.valueSet, cite: s.canonical()}
 	if b.max != "" {
-		out.max = &bound{strength: "required", valueSet: b.max, cite: out.cite}
+		out.max = &bound{strength: "required", valueSet: b.max, cite: out.cite,
+			textOK: b.strength != "required" && b.strength != "extensible"}
 	}
 	return out
 }
@@ -165,7 +167,7 @@ func (r *run) boundCodings(b *bound, it *item, value, codings fhir.Node) {
 	case anyUnknown:
 		r.report(fhir.SeverityInformation, fhir.CodeNotSupported, value, b.cite, "the codes cannot be checked against the value set %s: %s", b.valueSet, why)
 	case !anyCode && required:
-		if !r.onlyExtended(value) {
+		if !b.textOK && !r.onlyExtended(value) {
 			r.fail(value, fhir.CodeCodeInvalid, b.cite, "no code is given, and one from the required value set %s is needed%s", b.valueSet, r.choices(b, ""))
 		}
 	case !anyCode:
@@ -210,13 +212,40 @@ func (r *run) codingRules(it *item) {
 	r.codeUnknown(code, cs.url, "")
 }
 
+// bindingUnknown tells that whether an element is in a value set cannot be told.
+func (r *run) bindingUnknown(b *bound, it *item) bool {
+	unknown := func(c Coding) bool {
+		v, _ := r.member(b.valueSet, c)
+		return v == Unknown
+	}
+	switch it.typ {
+	case "CodeableConcept":
+		for c := it.n.Get("coding").First(); c.Valid(); c = c.Next() {
+			if unknown(readCoding(c)) {
+				return true
+			}
+		}
+	case "Coding":
+		return unknown(readCoding(it.n))
+	case "Quantity":
+		return unknown(Coding{System: it.n.Get("system").Text(), Code: it.n.Get("code").Text()})
+	default:
+		return it.n.Kind() == fhir.String && unknown(Coding{Code: it.n.Text()})
+	}
+	return false
+}
+
 func (r *run) codeUnknown(code fhir.Node, system, why string) {
 	step := item{name: "code", idx: -1}
 	if why != "" {
 		why = ": " + why
 	}
+	severity := fhir.SeverityError
+	if strings.HasPrefix(system, "http://terminology.hl7.org/") {
+		severity = fhir.SeverityWarning // these grow apart from the versions of FHIR
+	}
 	r.push(&step)
-	r.fail(code, fhir.CodeCodeInvalid, system, "the code %s is not one of the code system %s%s", clip(code.Text()), system, why)
+	r.report(severity, fhir.CodeCodeInvalid, code, system, "the code %s is not one of the code system %s%s", clip(code.Text()), system, why)
 	r.pop()
 }
 

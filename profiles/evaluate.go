@@ -3,18 +3,32 @@ package profiles
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"ingle/fhir"
 	"ingle/fhirpath"
 )
 
-// holds evaluates a compiled expression on an element.
+// holds evaluates a constraint on an element. A constraint that yields nothing
+// holds: it speaks of what is not there ("fullUrl.contains(…)" without a
+// fullUrl).
 func (r *run) holds(expr *fhirpath.Expr, it *item) (bool, error) {
 	focus, ok := r.focus(it)
 	if !ok {
 		return true, nil
 	}
-	return expr.EvalBool(r.ctx, r.environment(), focus)
+	out, err := expr.Append(r.ctx, r.environment(), focus, r.result[:0])
+	r.result = out[:0]
+	if err != nil || len(out) == 0 {
+		return true, err
+	}
+	if len(out) > 1 {
+		return true, fmt.Errorf("the expression %s yields %d values instead of one", expr, len(out))
+	}
+	if b, ok := out[0].Bool(); ok {
+		return b, nil
+	}
+	return true, nil
 }
 
 // focus makes the FHIRPath value of an element.

@@ -33,6 +33,13 @@ type compiledExpr struct {
 	get func() (*fhirpath.Expr, error)
 }
 
+// errata are expressions of the R4 definitions that do not say what they mean,
+// by key, and what later versions of the specification put in their place.
+var errata = map[string][2]string{
+	// a FHIR boolean is not a System.Boolean
+	"que-7": {"operator = 'exists' implies (answer is Boolean)", "operator = 'exists' implies (answer is boolean)"},
+}
+
 // invariant prepares a constraint, nil for one that is checked natively or has
 // no expression. It is compiled on first use.
 func (e *engine) invariant(c constraint, s *structure) *invariant {
@@ -47,6 +54,9 @@ func (e *engine) invariant(c constraint, s *structure) *invariant {
 		if nativeSource[src] || s.typ == src || nativeSource[s.typ] {
 			return nil
 		}
+	}
+	if fix, ok := errata[c.key]; ok && fix[0] == c.expression {
+		c.expression = fix[1]
 	}
 	entry := &compiledExpr{get: sync.OnceValues(func() (*fhirpath.Expr, error) {
 		return fhirpath.Compile(c.expression, fhirpath.WithDefinitions(e.reg.defs))

@@ -36,7 +36,6 @@ type registryState struct {
 type artifact struct {
 	resourceType, url, version, origin string
 	source                             []byte
-	doc                                func() (*fhir.Doc, error)
 }
 
 // NewRegistry makes a registry over the official definitions.
@@ -100,7 +99,6 @@ func newArtifact(origin string, source []byte) (*artifact, error) {
 	if a.url == "" {
 		return nil, fhir.Errorf(422, fhir.CodeRequired, "%s: the %s has no url, so nothing can refer to it", origin, a.resourceType).At(a.resourceType + ".url")
 	}
-	a.doc = sync.OnceValues(func() (*fhir.Doc, error) { return fhir.Parse(source, fhir.Limits{}) })
 	return a, nil
 }
 
@@ -162,10 +160,7 @@ func (r *Registry) Each(resourceType string) iter.Seq2[string, []byte] {
 // version may be a prefix of the full one ("6.1" finds "6.1.0"). The bytes must
 // not be changed.
 func (r *Registry) Canonical(resourceType, url string) ([]byte, bool) {
-	if a := r.state.Load().find(resourceType, url); a != nil {
-		return a.source, true
-	}
-	bare, version := splitCanonical(url)
+	bare, _ := splitCanonical(url)
 	var src []byte
 	var ok bool
 	if resourceType == "" {
@@ -173,8 +168,13 @@ func (r *Registry) Canonical(resourceType, url string) ([]byte, bool) {
 	} else {
 		src, ok = r.defs.CanonicalOf(resourceType, bare)
 	}
-	_ = version // the definitions have one version; a reference to another R4.x patch means the same
-	return src, ok
+	if ok {
+		return src, true // of one version: a claim of another R4 patch means the same
+	}
+	if a := r.state.Load().find(resourceType, url); a != nil {
+		return a.source, true
+	}
+	return nil, false
 }
 
 // Has tells whether Canonical would find something.
@@ -203,20 +203,14 @@ func (s *registryState) find(resourceType, url string) *artifact {
 	return nil
 }
 
-// docOf returns the parsed resource.
+// docOf returns the parsed resource, nil if it is not known.
 func (r *Registry) docOf(state *registryState, resourceType, url string) (*fhir.Doc, error) {
-	if strings.HasPrefix(url, "http://hl7.org/fhir/") {
-		bare, _ := splitCanonical(url)
-		if src, ok := r.defs.CanonicalOf(resourceType, bare); ok {
-			return fhir.Parse(src, fhir.Limits{})
-		}
-	}
-	if a := state.find(resourceType, url); a != nil {
-		return a.doc()
-	}
 	bare, _ := splitCanonical(url)
 	if src, ok := r.defs.CanonicalOf(resourceType, bare); ok {
 		return fhir.Parse(src, fhir.Limits{})
+	}
+	if a := state.find(resourceType, url); a != nil {
+		return fhir.Parse(a.source, fhir.Limits{})
 	}
 	return nil, nil
 }

@@ -24,6 +24,8 @@ type run struct {
 	seen   map[issueKey]bool
 	full   bool // no more issues are wanted
 
+	undecided bool // a matcher could not tell
+
 	silent int    // > 0 while a match is tried: issues are counted, not kept
 	missed int    // errors while silent
 	first  string // the first of them
@@ -36,7 +38,8 @@ type run struct {
 	lines     []int // offsets of the line starts, made when first needed
 	bundle    *bundleIndex
 	env       fhirpath.Env
-	envFor    int // node of the resource that env is for, plus one
+	result    fhirpath.Collection
+	envFor    int   // node of the resource that env is for, plus one
 	owner     *item // the primitive whose extensions are in hand
 }
 

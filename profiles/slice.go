@@ -146,6 +146,7 @@ func (r *run) values(steps []pathStep, it *item, out []item) []item {
 // them say.
 type place struct {
 	trees    []*tree
+	sliced   []*tree     // elements of required slices on the way: each of them must be there
 	values   []fhir.Node // parts of a pattern or fixed value around
 	exact    bool        // the values are of a fixed value
 	resolved bool        // the trees are references whose targets are meant
@@ -161,6 +162,16 @@ func (c *compiler) place(t *tree, steps []pathStep) *place {
 			next.values = append(next.values, flatten(n.Get(s.name))...)
 		}
 		next.exact = p.exact
+		if s.kind == stepChild {
+			for _, t := range p.sliced {
+				for _, from := range c.expandTree(t, false, p.ofType) {
+					if k := from.named(s.name); k != nil {
+						next.sliced = append(next.sliced, k)
+						break
+					}
+				}
+			}
+		}
 		for _, t := range p.trees {
 			def := t.el
 			if v := def.fixed; v.Valid() && s.kind == stepChild {
@@ -173,6 +184,11 @@ func (c *compiler) place(t *tree, steps []pathStep) *place {
 				for _, from := range c.expandTree(t, p.resolved, p.ofType) {
 					if k := from.named(s.name); k != nil {
 						next.trees = append(next.trees, k)
+						for _, sl := range k.slices {
+							if sl.el.min > 0 {
+								next.sliced = append(next.sliced, sl)
+							}
+						}
 					}
 				}
 				next.ofType = ""
@@ -321,6 +337,13 @@ func (c *compiler) valueTest(p *place) valuesTest {
 			return anyValue(func(_ *run, it *item) bool { return it.n.Valid() && hasPattern(it.n, f) })
 		}
 	}
+	for _, t := range p.sliced {
+		if t.el.fixed.Valid() {
+			p.values = append(p.values, t.el.fixed)
+		} else if t.el.pattern.Valid() {
+			p.values = append(p.values, t.el.pattern)
+		}
+	}
 	if len(p.values) > 0 {
 		want := p.values
 		return func(_ *run, values []item) bool {
@@ -345,6 +368,10 @@ func (c *compiler) valueTest(p *place) valuesTest {
 		if b := t.el.binding; b != nil && b.valueSet != "" && b.strength == "required" {
 			bd := c.e.bound(&binding{strength: "required", valueSet: b.valueSet}, c.s)
 			return anyValue(func(r *run, it *item) bool {
+				if r.bindingUnknown(bd, it) {
+					r.undecided = true
+					return false
+				}
 				ok, _ := r.try(func() { r.bindingRule(bd, it) })
 				return ok
 			})

@@ -129,7 +129,6 @@ func (v *Validator) current() *engine {
 
 // release clears a run for the next one.
 func (v *Validator) release(r *run) {
-	steps, resources := r.steps[:0], r.resources[:0]
-	*r = run{steps: steps, resources: resources}
+	*r = run{steps: r.steps[:0], resources: r.resources[:0], result: r.result}
 	v.runs.Put(r)
 }
