@@ -1,0 +1,193 @@
+package terminology
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"ingle/fhir"
+)
+
+// ClosureStore keeps the tables of $closure. A table belongs to one caller.
+type ClosureStore interface {
+	// Reset makes the table, or empties it.
+	Reset(ctx context.Context, owner, name string) error
+	// Add appends the codings that the table does not have yet, under the next
+	// version, and returns all codings with their versions and the table's
+	// version. ok is false if there is no such table.
+	Add(ctx context.Context, owner, name string, codings []Coding) (all []ClosureCoding, version int, ok bool, err error)
+}
+
+// ClosureCoding is a coding of a closure table and the version that added it.
+type ClosureCoding struct {
+	System, Code string
+	Added        int
+}
+
+const maxClosure = 10_000
+
+// Closure answers $closure (R4 terminology-service 4.7.9): the relations that
+// new codings bring to the caller's table, or all since a version.
+func (s *Service) Closure(ctx context.Context, src Source, owner string, p *Parameters) ([]byte, error) {
+	if s.opt.Closures == nil {
+		return nil, fhir.Errorf(422, fhir.CodeNotSupported, "this server keeps no closure tables")
+	}
+	r := s.newRun(ctx, src)
+	if err := s.prepare(r, p); err != nil {
+		return nil, err
+	}
+	rd := reader{p: p}
+	name, since := rd.text("name"), rd.text("version")
+	if rd.err != nil {
+		return nil, rd.err
+	}
+	if name == "" || len(name) > 200 {
+		return nil, fhir.Errorf(400, fhir.CodeRequired, "the parameter name is required and at most 200 characters long")
+	}
+	var codings []Coding
+	for i := range p.List {
+		if p.List[i].Name == "concept" {
+			c := codingOf(p.List[i].Node)
+			if c.System == "" || c.Code == "" {
+				return nil, fhir.Errorf(400, fhir.CodeInvalid, "a concept needs system and code")
+			}
+			codings = append(codings, c)
+		}
+	}
+	if since != "" && len(codings) > 0 {
+		return nil, fhir.Errorf(400, fhir.CodeInvalid, "send either concepts to add or a version to replay from, not both")
+	}
+	if len(codings) == 0 && since == "" {
+		if err := s.opt.Closures.Reset(ctx, owner, name); err != nil {
+			return nil, err
+		}
+		return closureMap(name, 0, nil, s.opt.Now()), nil
+	}
+	from := 0
+	if since != "" {
+		n, err := strconv.Atoi(since)
+		if err != nil || n < 0 {
+			return nil, fhir.Errorf(400, fhir.CodeValue, "the version %q is not one that this closure table had", since)
+		}
+		from = n
+	}
+	for i := range codings { // what is not defined never enters a table
+		sys, err := r.system(codings[i].System, codings[i].Version)
+		if err != nil {
+			return nil, asClientError(err)
+		}
+		c, err := r.defined(sys, codings[i].Code)
+		if err != nil {
+			return nil, err
+		}
+		codings[i].Code = c.Code
+	}
+	all, version, ok, err := s.opt.Closures.Add(ctx, owner, name, codings)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fhir.Errorf(404, fhir.CodeNotFound, "there is no closure table %q; call $closure with its name alone to make it", name)
+	}
+	if len(all) > maxClosure {
+		return nil, fhir.Errorf(422, fhir.CodeTooCostly, "the closure table %q has more than %d codings", name, maxClosure)
+	}
+	if since != "" && from > version {
+		return nil, fhir.Errorf(400, fhir.CodeValue, "the closure table is at version %d; there is no version %d", version, from)
+	}
+	if since == "" {
+		from = version - 1
+		if !addedAny(all, version) {
+			from = version
+		}
+	}
+	relations, err := r.relations(all, from)
+	if err != nil {
+		return nil, asClientError(err)
+	}
+	return closureMap(name, version, relations, s.opt.Now()), nil
+}
+
+func addedAny(all []ClosureCoding, version int) bool {
+	for _, c := range all {
+		if c.Added == version {
+			return true
+		}
+	}
+	return false
+}
+
+// relation says that the target subsumes the source, or equals it.
+type relation struct{ system, source, target, equivalence string }
+
+// relations are those between codings of which at least one was added after a
+// version.
+func (r *run) relations(all []ClosureCoding, after int) ([]relation, error) {
+	var out []relation
+	concepts := make([]*Concept, len(all))
+	systems := make([]System, len(all))
+	for i, c := range all {
+		sys, err := r.system(c.System, "")
+		if err != nil {
+			return nil, err
+		}
+		systems[i] = sys
+		if concepts[i], err = sys.Concept(r.ctx, c.Code); err != nil {
+			return nil, err
+		}
+	}
+	for i, a := range all {
+		for k, b := range all {
+			if i == k || a.System != b.System || a.Added <= after && b.Added <= after || concepts[i] == nil || concepts[k] == nil {
+				continue
+			}
+			if err := r.spend(1); err != nil {
+				return nil, err
+			}
+			up, err := systems[i].Subsumes(r.ctx, concepts[k], concepts[i])
+			if err != nil {
+				return nil, err
+			}
+			if up {
+				out = append(out, relation{a.System, a.Code, b.Code, "subsumes"})
+			}
+		}
+	}
+	return out, nil
+}
+
+func closureMap(name string, version int, relations []relation, now time.Time) []byte {
+	w := &writer{}
+	w.open('{').str("resourceType", "ConceptMap").str("id", newUUID()).str("version", fmt.Sprint(version)).str("name", name)
+	w.str("status", "active").boolean("experimental", true).str("date", now.UTC().Format("2006-01-02T15:04:05Z"))
+	var systems []string
+	bySystem := map[string][]string{}
+	byCode := map[string][]relation{}
+	for _, r := range relations {
+		if _, ok := bySystem[r.system]; !ok {
+			systems = append(systems, r.system)
+		}
+		k := r.system + "\x00" + r.source
+		if byCode[k] == nil {
+			bySystem[r.system] = append(bySystem[r.system], r.source)
+		}
+		byCode[k] = append(byCode[k], r)
+	}
+	if len(systems) > 0 {
+		w.key("group").open('[')
+		for _, sys := range systems {
+			w.open('{').str("source", sys).str("target", sys).key("element").open('[')
+			for _, code := range bySystem[sys] {
+				w.open('{').str("code", code).key("target").open('[')
+				for _, r := range byCode[sys+"\x00"+code] {
+					w.open('{').str("code", r.target).str("equivalence", r.equivalence).close('}')
+				}
+				w.close(']').close('}')
+			}
+			w.close(']').close('}')
+		}
+		w.close(']')
+	}
+	return w.close('}').b
+}
