@@ -29,11 +29,15 @@ func Checked(focusType string) Option {
 // order is not defined: children().first().
 func CheckOrder() Option { return func(c *compiler) { c.checkOrder = true } }
 
-// ForSearch compiles as the search parameters of FHIR are meant: "as" filters a
-// collection, and where a reference cannot be resolved resolve() still answers
+// Strict compiles as N1 has it where the invariants and search parameters of R4
+// were written otherwise: "as" is refused on several items. Without it "as"
+// filters them, as in %resource.descendants().as(canonical) of dom-3.
+func Strict() Option { return func(c *compiler) { c.oneAs = true } }
+
+// ForSearch compiles as the search parameters of FHIR are meant: where a reference cannot be resolved resolve() still answers
 // with its type, as far as the reference tells it, so that "resolve() is
 // Patient" needs no look-up.
-func ForSearch() Option { return func(c *compiler) { c.manyAs, c.stubs = true, true } }
+func ForSearch() Option { return func(c *compiler) { c.stubs = true } }
 
 // Expr is a compiled expression. It is immutable and safe for concurrent use.
 type Expr struct {
@@ -154,7 +158,7 @@ type compiler struct {
 	types      *types
 	strict     bool
 	checkOrder bool
-	manyAs     bool // as filters collections
+	oneAs      bool // as takes one item only
 	stubs      bool // resolve() may answer with a type alone
 	focusType  string
 	focus      shape

@@ -287,7 +287,7 @@ func compareValues(a, b Value) (c int, ok, comparable bool) {
 	case isDate(x.kind) && isDate(y.kind), x.kind == KindTime && y.kind == KindTime:
 		c, ok := compareTemporal(x.temporal(), y.temporal())
 		return c, ok, true
-	case x.kind == KindQuantity || y.kind == KindQuantity:
+	case (x.kind == KindQuantity || y.kind == KindQuantity) && !(x.isQuantity() && y.isQuantity() && x.kind != y.kind):
 		p, okp := x.toQuantity()
 		q, okq := y.toQuantity()
 		if !okp || !okq {
@@ -295,6 +295,9 @@ func compareValues(a, b Value) (c int, ok, comparable bool) {
 		}
 		c, ok := compareQuantity(p, q)
 		return c, ok, true
+	}
+	if x.isQuantity() && y.isQuantity() {
+		return compareForeign(x, y)
 	}
 	var d, e *apd.Decimal
 	if d, ok = x.decimal(); ok {
@@ -313,4 +316,43 @@ func sign(n int64) int64 {
 		return 1
 	}
 	return 0
+}
+
+// isQuantity tells whether the value is a quantity of either namespace.
+func (v Value) isQuantity() bool {
+	return v.kind == KindQuantity || v.kind == KindElement && v.typ.system == KindQuantity
+}
+
+// compareForeign orders FHIR quantities whose units are not of UCUM: they
+// compare only if they have the same unit.
+func compareForeign(x, y Value) (c int, ok, comparable bool) {
+	if x.kind != KindElement || y.kind != KindElement {
+		return 0, false, true
+	}
+	for _, name := range [...]string{"system", "code"} {
+		if text(x.node.Get(name)) != text(y.node.Get(name)) {
+			return 0, false, true
+		}
+	}
+	if !x.node.Get("code").Valid() && text(x.node.Get("unit")) != text(y.node.Get("unit")) {
+		return 0, false, true
+	}
+	if x.node.Get("comparator").Valid() || y.node.Get("comparator").Valid() {
+		return 0, false, true
+	}
+	a, okA := x.typ.lang.number(x.node.Get("value"))
+	b, okB := x.typ.lang.number(y.node.Get("value"))
+	if !okA || !okB {
+		return 0, false, true
+	}
+	return a.Cmp(b), true, true
+}
+
+// number reads a JSON number as a decimal.
+func (t *types) number(n fhir.Node) (*apd.Decimal, bool) {
+	v, ok := Value{kind: KindElement, node: n, typ: t.model("decimal")}.primitive()
+	if !ok {
+		return nil, false
+	}
+	return v.decimal()
 }

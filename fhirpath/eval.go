@@ -237,7 +237,7 @@ func (e *Expr) Append(ctx context.Context, env *Env, focus Value, to Collection)
 	return e.code.many(ev, &ev.root, ev.focus, to)
 }
 
-// EvalBool evaluates the expression as a condition, as invariants are: true if
+// EvalBool evaluates the expression as a condition, as in where(): true if
 // it yields true or one item that is not a Boolean, false if it yields false or
 // nothing. More than one item is an error.
 func (e *Expr) EvalBool(ctx context.Context, env *Env, focus Value) (bool, error) {
@@ -245,4 +245,14 @@ func (e *Expr) EvalBool(ctx context.Context, env *Env, focus Value) (bool, error
 	defer ev.end()
 	t, err := e.code.truth(ev, &ev.root, ev.focus)
 	return t == yes, err
+}
+
+// Holds evaluates the expression as a constraint (ElementDefinition.constraint):
+// it is broken only if it yields false. Nothing means that the constraint
+// speaks of what is not there, as fullUrl.contains('x').not() without a fullUrl.
+func (e *Expr) Holds(ctx context.Context, env *Env, focus Value) (bool, error) {
+	ev := e.begin(ctx, env, focus)
+	defer ev.end()
+	t, err := e.code.truth(ev, &ev.root, ev.focus)
+	return t != no, err
 }

@@ -88,7 +88,7 @@ func suiteRevision(src []byte) []byte {
 }
 
 func (s *suiteTest) run(focus Value) error {
-	var opts []Option
+	opts := []Option{Strict()}
 	if focus.kind != KindNone {
 		opts = append(opts, Checked(focus.TypeName()))
 	}

@@ -117,13 +117,13 @@ func (c *compiler) is(n syntax.Node, x code, spec typeSpec) code {
 }
 
 func (c *compiler) as(n syntax.Node, x code, spec typeSpec) code {
-	many := c.manyAs
+	single := c.oneAs
 	return c.fromMany(n, spec.shape(), func(ev *evaluation, f *frame, in, out []Value) ([]Value, error) {
 		src, err := x.collect(ev, f, in)
 		if err != nil {
 			return out, err
 		}
-		if len(src) > 1 && !many {
+		if len(src) > 1 && single {
 			return out, fail(ev, n, "as needs one value before it, there are %d; ofType() filters several", len(src))
 		}
 		for i := range src {
