@@ -69,7 +69,7 @@ func (e *unknownSystem) canonical() string { return canonical(e.url, e.version) 
 
 // asError is the error for operations that cannot go on without the system.
 func (e *unknownSystem) asError(status int) *fhir.Error {
-	text := strings.TrimSuffix(e.Error(), ", so the code cannot be validated")
+	text := strings.Replace(e.Error(), ", so the code cannot be validated", "", 1)
 	return outcome(status, fhir.CodeNotFound, "not-found", text)
 }
 

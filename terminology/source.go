@@ -110,11 +110,22 @@ type definitionsSource struct {
 	defs  *fhir.Definitions
 	known sync.Map // type + "|" + url → *listed
 	maps  func() map[string][]*Resource
+	odd   func() map[string][]byte
 }
 
 // Definitions makes a Source of the official definitions.
 func Definitions(defs *fhir.Definitions) Source {
 	d := &definitionsSource{defs: defs}
+	// some tables of HL7 version 2 have their version inside the URL itself
+	d.odd = sync.OnceValue(func() map[string][]byte {
+		by := map[string][]byte{}
+		for url, raw := range defs.Each("CodeSystem") {
+			if strings.Contains(url, "|") {
+				by["CodeSystem|"+url] = slices.Clone(raw)
+			}
+		}
+		return by
+	})
 	d.maps = sync.OnceValue(func() map[string][]*Resource {
 		by := map[string][]*Resource{}
 		for url, raw := range defs.Each("ConceptMap") {
@@ -145,6 +156,9 @@ func (d *definitionsSource) find(resourceType, url string) *listed {
 		return have.(*listed)
 	}
 	raw, ok := d.defs.CanonicalOf(resourceType, url)
+	if !ok && strings.Contains(url, "|") {
+		raw, ok = d.odd()[key]
+	}
 	if !ok {
 		return nil
 	}
