@@ -100,9 +100,7 @@ var loadConstraints = sync.OnceValues(func() (map[string][]*constraint, error) {
 		if err := json.Unmarshal(src, &sd); err != nil {
 			return nil, err
 		}
-		if sd.Derivation == "constraint" {
-			continue
-		}
+		profile := sd.Derivation == "constraint" // its invariants are compiled and not run
 		for _, el := range sd.Snapshot.Element {
 			for _, c := range el.Constraint {
 				if c.Expression == "" {
@@ -116,7 +114,11 @@ var loadConstraints = sync.OnceValues(func() (map[string][]*constraint, error) {
 					compiled[c.Expression] = e
 				}
 				c.expr = compiled[c.Expression]
-				byPath[el.Path] = append(byPath[el.Path], c)
+				path := el.Path
+				if profile {
+					path = url + "#" + path
+				}
+				byPath[path] = append(byPath[path], c)
 			}
 		}
 	}
@@ -176,7 +178,21 @@ func (w *walker) visit(v Value, path, location string) {
 
 // invariantExceptions are the examples that do not satisfy an invariant of
 // severity error, with the reason: the example itself is at fault.
-var invariantExceptions = map[string]string{}
+var invariantExceptions = map[string]string{
+	"Questionnaire/bb que-7":                             "the rule asks whether a FHIR.boolean is a System.Boolean, which it is not (N1, 6.3); R4B mends the rule",
+	"StructureDefinition/FiveWs sdf-4":                   "a logical model that is not abstract and has no base",
+	"StructureDefinition/Event sdf-4":                    "a logical model that is not abstract and has no base",
+	"StructureDefinition/Definition sdf-4":               "a logical model that is not abstract and has no base",
+	"StructureDefinition/Request sdf-4":                  "a logical model that is not abstract and has no base",
+	"ActivityDefinition/heart-valve-replacement txt-1":   "the narrative is empty",
+	"ActivityDefinition/heart-valve-replacement txt-2":   "the narrative is empty",
+	"Questionnaire/zika-virus-exposure-assessment txt-1": "the narrative is empty",
+	"Questionnaire/zika-virus-exposure-assessment txt-2": "the narrative is empty",
+	"ActivityDefinition/blood-tubes-supply txt-1":        "the narrative is empty",
+	"ActivityDefinition/blood-tubes-supply txt-2":        "the narrative is empty",
+	"EventDefinition/example txt-1":                      "the narrative is empty",
+	"EventDefinition/example txt-2":                      "the narrative is empty",
+}
 
 // TestInvariants evaluates every invariant of R4 on all elements of all
 // examples that it is for.
@@ -186,9 +202,13 @@ func TestInvariants(t *testing.T) {
 		t.Fatal(err)
 	}
 	distinct, expressions := map[string]bool{}, map[string]bool{}
-	for _, cs := range byPath {
+	for path, cs := range byPath {
 		for _, c := range cs {
-			distinct[c.Key], expressions[c.Expression] = true, true
+			expressions[c.Expression] = true
+			if strings.Contains(path, "#") {
+				continue
+			}
+			distinct[c.Key] = true
 		}
 	}
 	start := time.Now()
