@@ -194,7 +194,10 @@ func (r *run) codingRules(it *item) {
 		return
 	}
 	cs := r.e.codeSystem(sys.Bytes())
-	if cs == nil {
+	if cs == nil || !cs.complete {
+		if string(sys.Bytes()) == snomed {
+			r.snomedRules(code)
+		}
 		if system := sys.Text(); r.e.valueSetURL(system) {
 			r.fail(sys, fhir.CodeValue, "", "%s is a value set, not a code system; the system of a coding is the code system that its code is from", clip(system))
 			return
@@ -206,7 +209,7 @@ func (r *run) codingRules(it *item) {
 		}
 		return
 	}
-	if !cs.complete || cs.has(code.Bytes()) {
+	if cs.has(code.Bytes()) {
 		return
 	}
 	r.codeUnknown(code, cs.url, "")

@@ -48,6 +48,9 @@ func (r *run) claims(it *item, contained bool) {
 		}
 		r.pop()
 	}
+	if r.v.cfg.VitalSigns && it.typ == "Observation" {
+		r.vitalSign(it)
+	}
 	if useRules && len(rules.AtLeastOne) > 0 {
 		r.atLeastOne(it, rules.AtLeastOne, claimed)
 	}

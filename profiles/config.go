@@ -27,6 +27,9 @@ type Config struct {
 
 	// AustralianIdentifiers checks Medicare card, provider and IHI/HPI numbers.
 	AustralianIdentifiers bool
+	// VitalSigns checks Observations with one of the codes of FHIR's vital
+	// signs against the profile of that sign, claimed or not.
+	VitalSigns bool
 	// RejectExamples makes an unknown extension with an example URL an error.
 	RejectExamples bool
 }

@@ -3,32 +3,20 @@ package profiles
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"ingle/fhir"
 	"ingle/fhirpath"
 )
 
 // holds evaluates a constraint on an element. A constraint that yields nothing
-// holds: it speaks of what is not there ("fullUrl.contains(…)" without a
-// fullUrl).
+// is broken, as in other validators: "code.exists() or abstract = true" without
+// either must not pass.
 func (r *run) holds(expr *fhirpath.Expr, it *item) (bool, error) {
 	focus, ok := r.focus(it)
 	if !ok {
 		return true, nil
 	}
-	out, err := expr.Append(r.ctx, r.environment(), focus, r.result[:0])
-	r.result = out[:0]
-	if err != nil || len(out) == 0 {
-		return true, err
-	}
-	if len(out) > 1 {
-		return true, fmt.Errorf("the expression %s yields %d values instead of one", expr, len(out))
-	}
-	if b, ok := out[0].Bool(); ok {
-		return b, nil
-	}
-	return true, nil
+	return expr.EvalBool(r.ctx, r.environment(), focus)
 }
 
 // focus makes the FHIRPath value of an element.

@@ -100,6 +100,10 @@ func (r *run) unknownExtension(it *item, url string, modifier bool) {
 	if isExampleURL(url) {
 		if r.v.cfg.RejectExamples {
 			r.fail(at, fhir.CodeExtension, "", "the extension %s could not be found, and example URLs are not allowed here", clip(url))
+			step := item{name: "url", idx: -1}
+			r.push(&step)
+			r.fail(at, fhir.CodeValue, "", "the URL %s is for examples only", clip(url))
+			r.pop()
 			return
 		}
 	}
@@ -111,13 +115,19 @@ func isExampleURL(url string) bool {
 		strings.HasPrefix(url, "https://example.org") || strings.HasPrefix(url, "http://hl7.org/fhir/StructureDefinition/example-")
 }
 
+// contextErrata are contexts that the definitions of R4 use themselves but do
+// not list.
+var contextErrata = map[string][]extContext{
+	extFHIRType: {{"element", "ElementDefinition.type"}},
+}
+
 // contextAllows tells whether an extension may stand on its host
 // (StructureDefinition.context).
 func (r *run) contextAllows(p *profile, host *item) bool {
 	if len(p.structure.contexts) == 0 {
 		return true
 	}
-	for _, c := range p.structure.contexts {
+	for _, c := range append(contextErrata[p.url], p.structure.contexts...) {
 		switch c.kind {
 		case "element":
 			if r.hostIs(host, c.expression) {

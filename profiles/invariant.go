@@ -33,11 +33,19 @@ type compiledExpr struct {
 	get func() (*fhirpath.Expr, error)
 }
 
-// errata are expressions of the R4 definitions that do not say what they mean,
-// by key, and what later versions of the specification put in their place.
-var errata = map[string][2]string{
-	// a FHIR boolean is not a System.Boolean
-	"que-7": {"operator = 'exists' implies (answer is Boolean)", "operator = 'exists' implies (answer is boolean)"},
+// errata are expressions of the R4 definitions that do not say what their text
+// and XPath say, and what stands in their place.
+var errata = map[string]string{
+	// que-7: a FHIR boolean is not a System.Boolean
+	"operator = 'exists' implies (answer is Boolean)": "operator = 'exists' implies (answer is boolean)",
+	// que-12: "more than one"
+	"enableWhen.count() > 2 implies enableBehavior.exists()": "enableWhen.count() > 1 implies enableBehavior.exists()",
+	// bdl-8: an entry need not have a fullUrl
+	"fullUrl.contains('/_history/').not()": "fullUrl.exists() implies fullUrl.contains('/_history/').not()",
+	// ras-2: a prediction need not have a probability
+	"probability is decimal implies (probability as decimal) <= 100": "probability.ofType(decimal).exists() implies probability.ofType(decimal) <= 100",
+	// adf-0 and others: the name may be absent
+	"name.matches('[A-Z]([A-Za-z0-9_]){0,254}')": "name.exists() implies name.matches('^[A-Z]([A-Za-z0-9_]){0,254}$')",
 }
 
 // invariant prepares a constraint, nil for one that is checked natively or has
@@ -55,8 +63,8 @@ func (e *engine) invariant(c constraint, s *structure) *invariant {
 			return nil
 		}
 	}
-	if fix, ok := errata[c.key]; ok && fix[0] == c.expression {
-		c.expression = fix[1]
+	if fix, ok := errata[c.expression]; ok {
+		c.expression = fix
 	}
 	entry := &compiledExpr{get: sync.OnceValues(func() (*fhirpath.Expr, error) {
 		return fhirpath.Compile(c.expression, fhirpath.WithDefinitions(e.reg.defs))

@@ -38,7 +38,6 @@ type run struct {
 	lines     []int // offsets of the line starts, made when first needed
 	bundle    *bundleIndex
 	env       fhirpath.Env
-	result    fhirpath.Collection
 	envFor    int   // node of the resource that env is for, plus one
 	owner     *item // the primitive whose extensions are in hand
 }

@@ -129,6 +129,6 @@ func (v *Validator) current() *engine {
 
 // release clears a run for the next one.
 func (v *Validator) release(r *run) {
-	*r = run{steps: r.steps[:0], resources: r.resources[:0], result: r.result}
+	*r = run{steps: r.steps[:0], resources: r.resources[:0]}
 	v.runs.Put(r)
 }

@@ -35,6 +35,7 @@ func (r *run) resource(it *item, contained bool) {
 	if it.typ == "Bundle" {
 		r.bundleRules(it)
 	}
+	r.conformance(it)
 	r.claims(it, contained)
 	r.resources = r.resources[:len(r.resources)-1]
 }
@@ -260,6 +261,9 @@ func (r *run) extra(parent *item, m *member, n fhir.Node) {
 		holder := item{n: x, typ: "Element", tab: t}
 		if t != nil {
 			r.elementExtras(&holder, &child, value.Valid() && value.Kind() != fhir.Null)
+		}
+		if b := el.binding; b != nil && b.strength == "required" && (!value.Valid() || value.Kind() == fhir.Null) {
+			r.fail(x, fhir.CodeCodeInvalid, b.cite, "no code is given, and one from the required value set %s is needed%s", b.valueSet, r.choices(b, ""))
 		}
 	}
 	if !el.array {
