@@ -9,17 +9,17 @@ import (
 
 // A composite parameter finds values that stand together in one element (R4
 // 3.1.1.5.15). Its rows lie in the table of the last component's type, under a
-// key that holds the first component, which is a token in all of R4 (but for
-// DocumentReference.relationship: a reference and a token):
+// key that holds the first component, which is a token in all of R4:
 //
 //	token$token         idx_token     h = (parameter, system, code, system, code)
 //	token$quantity      idx_quantity  k = (parameter, system, code)
 //	token$date          idx_date      k, likewise
 //	token$string        idx_string    k, likewise
 //	token$number$number idx_quantity  k, likewise; lo and hi are the two numbers
-//	reference$token     idx_token     h = (parameter, target, system, code)
+//	token$reference     idx_token     h = (parameter, system, code, target)
 //
-// The dictionary holds the keys, so that a code without its system finds them.
+// The dictionary holds the keys, so that a code without its system finds them;
+// but for token$reference, which has a row for either form.
 
 // component is one part of a composite parameter.
 type component struct {
@@ -68,16 +68,8 @@ func (r *Registry) components(t *typeIndex, p *Param, base string) ([]*component
 		}
 		out = append(out, &component{typ: def.Type})
 	}
-	exprs := make([]string, len(out))
-	for i, c := range p.Definition.Components {
-		exprs[i] = c.Expression
-	}
-	if p.URL == "http://hl7.org/fhir/SearchParameter/DocumentReference-relationship" {
-		// R4 gives its two expressions in the wrong order.
-		exprs[0], exprs[1] = exprs[1], exprs[0]
-	}
 	for i, c := range out {
-		expr, root := strings.CutPrefix(exprs[i], "%resource.")
+		expr, root := strings.CutPrefix(p.Definition.Components[i].Expression, "%resource.")
 		from := base
 		if root {
 			from = t.name
@@ -109,7 +101,7 @@ func (x *extraction) composite(p *Param, parts []*component, n fhir.Node) {
 	if len(parts) < 2 {
 		return
 	}
-	if parts[0].typ == "reference" {
+	if parts[1].typ == "reference" {
 		x.referencePair(p, parts, n)
 		return
 	}
@@ -187,15 +179,14 @@ func (x *extraction) numberPair(k int64, parts []*component, n fhir.Node) bool {
 }
 
 func (x *extraction) referencePair(p *Param, parts []*component, n fhir.Node) {
-	x.eachOf(parts[0], n, func(_ *jsonPath, v fhir.Node) {
-		ref := x.r.parseReference(text(v, "reference"))
-		key := refText(ref)
+	x.eachOf(parts[1], n, func(_ *jsonPath, v fhir.Node) {
+		key := refText(x.r.parseReference(text(v, "reference")))
 		if key == "" {
 			return
 		}
-		for _, t := range x.tokensOf(parts[1], n) {
-			x.addToken(p.ID, hash64(p.ID, "c", key, t.system, t.code))
-			x.addToken(p.ID, hash64(p.ID, "ca", key, t.code))
+		for _, t := range x.tokensOf(parts[0], n) {
+			x.addToken(p.ID, hash64(p.ID, "c", t.system, t.code, key))
+			x.addToken(p.ID, hash64(p.ID, "ca", t.code, key))
 		}
 	})
 }
@@ -252,4 +243,179 @@ func (x *extraction) tokensOf(c *component, n fhir.Node) []pairCode {
 		}
 	})
 	return out
+}
+
+// composite reads the values of a composite parameter: parts joined by "$".
+func (v *valueReader) composite() (cond, error) {
+	var parts []cond
+	for _, value := range v.values {
+		pieces := splitEscaped(value, '$')
+		for _, sp := range v.ps {
+			if !sp.indexed || len(sp.components) < 2 {
+				parts = append(parts, never{})
+				continue
+			}
+			if len(pieces) != len(sp.components) {
+				return nil, v.fail(value, "%d parts joined by $ are expected: %s", len(sp.components), sp.shapeOf())
+			}
+			k, err := v.compositeValue(sp, value, pieces)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, k...)
+		}
+	}
+	return either(parts), nil
+}
+
+// shapeOf writes "token$quantity".
+func (p *Param) shapeOf() string {
+	words := make([]string, len(p.components))
+	for i, c := range p.components {
+		words[i] = c.typ
+	}
+	return strings.Join(words, "$")
+}
+
+// pairToken is a token of a composite value.
+type pairToken struct {
+	pairCode
+	hasSystem bool
+}
+
+func (v *valueReader) pairToken(value, piece string) (pairToken, error) {
+	system, code, hasSystem := cutEscaped(piece, '|')
+	if !hasSystem {
+		system, code = "", system
+	}
+	if code == "" {
+		return pairToken{}, v.fail(value, "a part of type token needs a code: code, system|code or |code")
+	}
+	return pairToken{pairCode{unescape(system), foldCode(unescape(code))}, hasSystem}, nil
+}
+
+// known settles the system of a token where the component leaves no choice.
+func (v *valueReader) known(c *component, t pairToken) (pairToken, bool) {
+	if c.shape.hasCoding || c.shape.hasIdent {
+		return t, t.hasSystem
+	}
+	if t.hasSystem && t.system != "" && v.p.r.implies(&c.shape, t.system, t.code) {
+		t.system = ""
+	}
+	t.hasSystem = true
+	return t, true
+}
+
+func (v *valueReader) compositeValue(sp *Param, value string, pieces []string) ([]cond, error) {
+	t, err := v.pairToken(value, pieces[0])
+	if err != nil {
+		return nil, err
+	}
+	t, exactSystem := v.known(sp.components[0], t)
+	// keys or, where the system is not known, a lookup of them
+	base := scan{types: v.types, order: rankToken}
+	var keys, canonical []int64
+	var dict, dictUCUM *lookup
+	if exactSystem {
+		keys, canonical = []int64{compositeKey(sp.ID, t.system, t.code)}, []int64{compositeUCUMKey(sp.ID, t.system, t.code)}
+	} else {
+		dict, dictUCUM = byCode([]ParamID{sp.ID}, t.code), byCode([]ParamID{sp.ofType}, t.code)
+	}
+	switch sp.components[1].typ {
+	case "token":
+		u, err := v.pairToken(value, pieces[1])
+		if err != nil {
+			return nil, err
+		}
+		return []cond{v.tokenPair(sp, t, exactSystem, u)}, nil
+	case "reference":
+		return v.tokenReference(sp, t, exactSystem, value, pieces[1])
+	case "quantity":
+		inner := &valueReader{p: v.p, ps: v.ps, types: v.types, name: v.name, values: v.values}
+		q, err := inner.quantityValue(pieces[1])
+		if err != nil {
+			return nil, err
+		}
+		base.rel = Quantity
+		out := q.scans(base, keys, canonical)
+		if !exactSystem {
+			for _, k := range out {
+				s := k.(*scan)
+				s.dict = dict
+				if s.canonical {
+					s.dict = dictUCUM
+				}
+			}
+		}
+		return out, nil
+	case "date":
+		d, err := v.dateValue(pieces[1])
+		if err != nil {
+			return nil, err
+		}
+		s := &scan{rel: Date, types: v.types, keys: keys, dict: dict}
+		s.within(d.bounds())
+		return []cond{s}, nil
+	case "string":
+		begin := fold(unescape(pieces[1]))
+		if begin == "" {
+			return nil, v.fail(value, "the text is empty")
+		}
+		base.rel, base.keys, base.dict = String, keys, dict
+		base.where = func(c *compilation, a string) string { return prefix(c, a, begin) }
+		base.order = rankPrefix
+		return []cond{&base}, nil
+	case "number":
+		first, ok1 := parseInterval(unescape(pieces[1]))
+		second, ok2 := parseInterval(unescape(pieces[2]))
+		if !ok1 || !ok2 {
+			return nil, v.fail(value, "the second and third part are numbers")
+		}
+		base.rel, base.keys, base.dict = Quantity, keys, dict
+		base.where = func(c *compilation, a string) string {
+			return and(first.sql(c, a+".lo", a+".lo"), second.sql(c, a+".hi", a+".hi"))
+		}
+		return []cond{&base}, nil
+	}
+	return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a composite of %s is not supported", v.name, sp.shapeOf())
+}
+
+// tokenPair is the scan of a token$token.
+func (v *valueReader) tokenPair(sp *Param, t pairToken, exactFirst bool, u pairToken) cond {
+	u, exactSecond := v.known(sp.components[1], u)
+	s := &scan{rel: Token, types: v.types, order: rankToken, unique: true}
+	if exactFirst && exactSecond {
+		s.keys = []int64{pairKey(sp.ID, t.pairCode, u.pairCode)}
+		return s
+	}
+	code := t.code + pairSeparator + u.code
+	s.dict = &lookup{ps: []ParamID{sp.ID}, where: func(c *compilation, a string) string {
+		parts := []string{a + ".code = " + c.arg(code)}
+		if exactFirst {
+			parts = append(parts, "split_part("+a+".system, "+c.arg(pairSeparator)+", 1) = "+c.arg(t.system))
+		}
+		if exactSecond {
+			parts = append(parts, "split_part("+a+".system, "+c.arg(pairSeparator)+", 2) = "+c.arg(u.system))
+		}
+		return and(parts...)
+	}}
+	s.ps = []ParamID{sp.ID}
+	return s
+}
+
+func (v *valueReader) tokenReference(sp *Param, t pairToken, exactSystem bool, value, piece string) ([]cond, error) {
+	inner := &valueReader{p: v.p, ps: []*Param{{Code: sp.Code, Targets: v.p.r.defs.ResourceTypes()}}, types: v.types, name: v.name}
+	targets, err := inner.targets(piece)
+	if err != nil {
+		return nil, err
+	}
+	s := &scan{rel: Token, types: v.types, order: rankReference, unique: true}
+	for _, target := range targets {
+		if exactSystem {
+			s.keys = append(s.keys, hash64(sp.ID, "c", t.system, t.code, target))
+		} else {
+			s.keys = append(s.keys, hash64(sp.ID, "ca", t.code, target))
+		}
+	}
+	return []cond{s}, nil
 }

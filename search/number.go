@@ -31,3 +31,18 @@ func (x *extraction) addQuantity(row QuantityRow) {
 	}
 	x.rows.Quantities = append(x.rows.Quantities, row)
 }
+
+// number reads the values of a number parameter.
+func (v *valueReader) number() (cond, error) {
+	var parts []cond
+	for _, value := range v.values {
+		n, ok := parseInterval(unescape(value))
+		if !ok {
+			return nil, v.fail(value, "a number is expected, which may follow one of eq, ne, gt, lt, ge, le, sa, eb and ap")
+		}
+		s := &scan{rel: Quantity, types: v.types, keys: v.keys(), unique: v.single()}
+		n.on(s, nil)
+		parts = append(parts, s)
+	}
+	return either(parts), nil
+}

@@ -92,3 +92,93 @@ func quantityRange(typ string, n fhir.Node) (lo, hi string, unit fhir.Node, ok b
 	}
 	return lo, hi, n, true
 }
+
+// quantityValue is a quantity of a search: number|system|code.
+type quantityValue struct {
+	interval
+	system, code string
+	hasUnit      bool // |system|code or |code was written
+}
+
+func (v *valueReader) quantityValue(value string) (quantityValue, error) {
+	parts := splitEscaped(value, '|')
+	for i := range parts {
+		parts[i] = unescape(parts[i])
+	}
+	q := quantityValue{}
+	n, ok := parseInterval(parts[0])
+	if !ok || len(parts) > 3 {
+		return q, v.fail(value, "a quantity is expected: number, number|system|code or number||unit, which may follow one of eq, ne, gt, lt, ge, le, sa, eb and ap")
+	}
+	q.interval = n
+	switch len(parts) {
+	case 2: // number|unit, as users write it
+		q.code = parts[1]
+	case 3:
+		q.system, q.code = parts[1], parts[2]
+	}
+	return q, nil
+}
+
+// unit is the condition on the unit, nil for none.
+func (q quantityValue) unit() func(c *compilation, a string) string {
+	if q.system == "" && q.code == "" {
+		return nil
+	}
+	return func(c *compilation, a string) string {
+		switch {
+		case q.system != "" && q.code != "":
+			return and(a+".unit = "+c.arg(unitCode(q.code)), a+".sys = "+c.arg(unitSystem(q.system)))
+		case q.system != "":
+			return a + ".sys = " + c.arg(unitSystem(q.system))
+		}
+		return "(" + a + ".unit = " + c.arg(unitCode(q.code)) + " OR " + a + ".utext = " + c.arg(unitText(q.code)) + ")"
+	}
+}
+
+// scans are the lookups of a quantity: as it is written, and in canonical form
+// where its unit has one.
+func (q quantityValue) scans(base scan, keys, canonical []int64) []cond {
+	written := base
+	written.keys = keys
+	q.on(&written, q.unit())
+	out := []cond{&written}
+	if q.code == "" || q.system != "" && q.system != ucumSystem {
+		return out
+	}
+	cu, ok := canonicalUnit(q.code)
+	if !ok {
+		return out
+	}
+	n := q.interval
+	for _, s := range []*string{&n.value, &n.lo, &n.hi} {
+		if *s, ok = cu.convert(*s); !ok {
+			return out
+		}
+	}
+	same := base
+	same.keys, same.canonical = canonical, true
+	unit := unitCode(cu.unit)
+	n.on(&same, func(c *compilation, a string) string { return a + ".unit = " + c.arg(unit) })
+	if q.system != "" { // every quantity in UCUM has its canonical row
+		return []cond{&same}
+	}
+	return append(out, &same)
+}
+
+// quantity reads the values of a quantity parameter.
+func (v *valueReader) quantity() (cond, error) {
+	var parts []cond
+	canonical := make([]int64, len(v.ps))
+	for i, sp := range v.ps {
+		canonical[i] = sp.ucum
+	}
+	for _, value := range v.values {
+		q, err := v.quantityValue(value)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, q.scans(scan{rel: Quantity, types: v.types}, v.keys(), canonical)...)
+	}
+	return either(parts), nil
+}

@@ -93,11 +93,11 @@ type Query struct {
 	// in order: what the self link shows.
 	Applied []KV
 
-	terms    []term
-	includes []include
-	types    []string // never nil: the types searched
-	system   bool     // over more types than one, or all of them
-	limits   Limits
+	conds     []cond
+	includes  []include
+	types     []string // never nil: the types searched
+	everyType bool     // they are all there are
+	limits    Limits
 }
 
 // SortKey is one key of _sort.

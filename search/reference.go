@@ -1,6 +1,7 @@
 package search
 
 import (
+	"slices"
 	"strings"
 
 	"ingle/fhir"
@@ -138,4 +139,116 @@ func contains(list []string, s string) bool {
 		}
 	}
 	return false
+}
+
+// reference reads the values of a reference parameter.
+func (v *valueReader) reference() (cond, error) {
+	if v.modifier == "identifier" {
+		return v.referenceIdentifier()
+	}
+	s := &scan{rel: Ref, types: v.types, unique: true, order: rankReference}
+	for _, value := range v.values {
+		targets, err := v.targets(value)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range targets {
+			for _, sp := range v.ps {
+				s.keys, s.ps = append(s.keys, RefKey(t)), append(s.ps, sp.ID)
+			}
+		}
+	}
+	return s, nil
+}
+
+// targets are the texts whose RefKey a value stands for: the forms in which the
+// same target may have been indexed.
+func (v *valueReader) targets(value string) ([]string, error) {
+	s := unescape(value)
+	typ := v.modifier
+	allowed := v.ps[0].Targets
+	for _, sp := range v.ps[1:] {
+		allowed = append(slices.Clone(allowed), sp.Targets...)
+	}
+	if !strings.ContainsAny(s, "/:|#") { // a bare id
+		if !fhir.ValidID(s) {
+			return nil, v.fail(value, "an id, Type/id or URL is expected")
+		}
+		if typ != "" {
+			return v.local(typ + "/" + s), nil
+		}
+		slices.Sort(allowed)
+		var out []string
+		for _, t := range slices.Compact(slices.Clone(allowed)) {
+			out = append(out, v.local(t+"/"+s)...)
+		}
+		if out == nil {
+			return nil, v.fail(value, "the parameter may point to any type of resource; write Type/id")
+		}
+		return out, nil
+	}
+	bare, version, versioned := strings.Cut(s, "|")
+	ref := fhir.ParseReference(bare, v.p.req.BaseURLs, v.p.r.defs.IsResourceType)
+	if ref.Form != fhir.RefRelative {
+		if again := v.p.r.parseReference(bare); again.Form == fhir.RefRelative {
+			ref = again
+		}
+	}
+	if typ != "" && (ref.Form == fhir.RefRelative || ref.Form == fhir.RefAbsolute) && ref.Type != typ {
+		return nil, v.fail(value, "the modifier :%s and the type %s contradict each other", typ, ref.Type)
+	}
+	suffix := ""
+	if versioned {
+		suffix = "|" + version
+	}
+	switch ref.Form {
+	case fhir.RefRelative:
+		if ref.Version != "" {
+			suffix = "/_history/" + ref.Version
+		}
+		return v.local(ref.Relative() + suffix), nil
+	case fhir.RefAbsolute:
+		if ref.Version != "" {
+			suffix = "/_history/" + ref.Version
+		}
+		return []string{ref.Base + "/" + ref.Relative() + suffix}, nil
+	case fhir.RefURL, fhir.RefURN:
+		return []string{bare + suffix}, nil
+	}
+	return nil, v.fail(value, "an id, Type/id, URL or urn is expected%s", didYouMean(strings.Split(s, "/")[0], v.p.r.defs.ResourceTypes()))
+}
+
+// local are the forms of a resource of this server: as it is, and below a base
+// URL of the request that was not known when the resource was indexed.
+func (v *valueReader) local(rel string) []string {
+	out := []string{rel}
+	for _, base := range v.p.req.BaseURLs {
+		if !contains(v.p.r.bases, base) {
+			out = append(out, base+"/"+rel)
+		}
+	}
+	return out
+}
+
+// referenceIdentifier reads :identifier, which looks at Reference.identifier.
+func (v *valueReader) referenceIdentifier() (cond, error) {
+	var keys []int64
+	for _, value := range v.values {
+		system, code, hasSystem := cutEscaped(value, '|')
+		system, code = unescape(system), unescape(code)
+		if hasSystem && system == "" && code == "" {
+			return nil, v.fail(value, "neither system nor value is given")
+		}
+		for _, sp := range v.ps {
+			switch {
+			case !hasSystem:
+				keys = append(keys, tokenAnyKey(sp.ident, foldCode(system)))
+			case code == "":
+				keys = append(keys, tokenSystemKey(sp.ident, system))
+			default:
+				keys = append(keys, TokenKey(sp.ident, system, foldCode(code)))
+			}
+		}
+	}
+	return &scan{rel: Token, types: v.types, keys: keys, unique: true, order: rankIdentifier}, nil
 }

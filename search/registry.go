@@ -47,6 +47,7 @@ type Param struct {
 	hasCoding  bool // Coding, CodeableConcept: the dictionary tells the systems of a code
 	hasCode    bool // code, boolean, string: without a system of their own
 	hasExact   bool // id, uri and the like: compared with case
+	inDict     bool // the dictionary holds its codes
 	hasIdent   bool // Identifier, ContactPoint: a row for each searched form
 	valueSets  []string
 	components []*component
@@ -140,12 +141,3 @@ func (r *Registry) newParam(resourceType string, def *fhir.SearchParam) *Param {
 	p.ucum = ValueKey(ParamIDOf(resourceType, def.Code+":ucum"))
 	return p
 }
-
-func (r *Registry) Parse(req Request) (*Query, []fhir.Issue, error)                  { return nil, nil, nil }
-func (r *Registry) Compile(q *Query, src Source) (*Statement, error)                 { return nil, nil }
-func (r *Registry) CompileCount(q *Query, src Source) (*Statement, error)            { return nil, nil }
-func (r *Registry) CompileMatch(q *Query, src Source, limit int) (*Statement, error) { return nil, nil }
-
-type term struct{}
-type include struct{}
-type sorter struct{}

@@ -84,3 +84,62 @@ func (x *extraction) parts(k int64, n fhir.Node) {
 		x.addString(StringRow{K: k, Val: cut(rest), Raw: &s}, true)
 	}
 }
+
+// string reads the values of a string parameter.
+func (v *valueReader) string() (cond, error) {
+	var parts []cond
+	for _, value := range v.values {
+		s := unescape(value)
+		if v.modifier != "exact" && fold(s) == "" {
+			return nil, v.fail(value, "the text is empty")
+		}
+		parts = append(parts, v.stringScan(s, v.keys()))
+	}
+	return either(parts), nil
+}
+
+// stringScan compares one text as the modifier says.
+func (v *valueReader) stringScan(s string, keys []int64) *scan {
+	out := &scan{rel: String, types: v.types, keys: keys}
+	switch v.modifier {
+	case "exact":
+		out.order = rankExact
+		val := cut(fold(s))
+		out.where = func(c *compilation, a string) string {
+			return and(a+".val = "+c.arg(val), "coalesce("+a+".raw, "+a+".val) = "+c.arg(s))
+		}
+	case "contains":
+		out.order = rankOpen
+		pattern := "%" + escapeLike(fold(s)) + "%"
+		short := func(c *compilation, a string) string { return a + ".val LIKE " + c.arg(pattern) }
+		long := func(c *compilation, a string) string {
+			return and(a+".whole IS NOT NULL", a+".whole LIKE "+c.arg(pattern))
+		}
+		out.where = func(c *compilation, a string) string { return "(" + short(c, a) + " OR " + long(c, a) + ")" }
+		out.arms = []func(c *compilation, a string) string{short, long}
+	default:
+		out.order = rankPrefix
+		begin := fold(s)
+		out.where = func(c *compilation, a string) string { return prefix(c, a, begin) }
+	}
+	return out
+}
+
+// prefix is the condition that the folded text begins so, as a range of the
+// index and, where the index is cut, a check of the whole.
+func prefix(c *compilation, a, begin string) string {
+	short := cut(begin)
+	parts := []string{a + ".val >= " + c.arg(short)}
+	if end, ok := after(short); ok {
+		parts = append(parts, a+".val < "+c.arg(end))
+	}
+	if len(begin) > len(short) {
+		parts = append(parts, "starts_with(coalesce("+a+".whole, "+a+".val), "+c.arg(begin)+")")
+	}
+	return and(parts...)
+}
+
+// escapeLike makes a text stand for itself in a pattern of LIKE.
+func escapeLike(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}

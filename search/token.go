@@ -1,6 +1,9 @@
 package search
 
 import (
+	"slices"
+	"strings"
+
 	"ingle/fhir"
 )
 
@@ -139,4 +142,193 @@ func (x *extraction) contact(p *Param, n fhir.Node) {
 	if use != "" {
 		x.addToken(p.ID, TokenKey(p.ID, use, value))
 	}
+}
+
+// token reads the values of a token parameter.
+func (v *valueReader) token() (cond, error) {
+	switch v.modifier {
+	case "", "not":
+	case "of-type":
+		return v.tokenOfType()
+	default:
+		return v.tokenSet()
+	}
+	var keys []int64
+	var parts []cond
+	rank := rankIdentifier
+	for _, sp := range v.ps {
+		if sp.hasCoding || sp.hasCode {
+			rank = rankToken
+		}
+	}
+	for _, value := range v.values {
+		system, code, hasSystem := cutEscaped(value, '|')
+		system, code = unescape(system), unescape(code)
+		switch {
+		case strings.Contains(code, "|") && hasSystem && strings.Count(value, "|") > 1:
+			return nil, v.fail(value, "system|code is expected; a vertical bar that is part of a value is written \\|")
+		case hasSystem && system == "" && code == "":
+			return nil, v.fail(value, "neither system nor code is given")
+		case !hasSystem:
+			code, system = system, ""
+		}
+		for _, sp := range v.ps {
+			k, lookups := sp.tokenKeys(v.p.r, system, code, hasSystem)
+			keys = append(keys, k...)
+			for _, l := range lookups {
+				parts = append(parts, &scan{rel: Token, types: v.types, dict: l, ps: []ParamID{sp.ID}, order: rankToken})
+			}
+		}
+	}
+	if len(v.ps) > 1 { // one lookup for all the types instead of one for each
+		parts = mergeLookups(parts)
+	}
+	if keys != nil {
+		parts = append(parts, &scan{rel: Token, types: v.types, keys: keys, unique: true, order: rank})
+	}
+	if v.modifier == "not" {
+		return not{either(parts)}, nil
+	}
+	return either(parts), nil
+}
+
+// tokenKeys are the keys under which a parameter has a token, and what is to be
+// looked up in the dictionary for it.
+func (p *Param) tokenKeys(r *Registry, system, code string, hasSystem bool) (keys []int64, lookups []*lookup) {
+	folded := foldCode(code)
+	add := func(system, code string) {
+		if k := TokenKey(p.ID, system, code); !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	switch {
+	case hasSystem && code == "":
+		if p.hasIdent {
+			keys = append(keys, tokenSystemKey(p.ID, system))
+		}
+		if p.hasCoding {
+			lookups = append(lookups, bySystem([]ParamID{p.ID}, system))
+		}
+		if p.hasCode && r.implies(p, system, "") {
+			lookups = append(lookups, bySystem([]ParamID{p.ID}, ""))
+		}
+		if keys == nil && lookups == nil {
+			add(system, "")
+		}
+	case hasSystem:
+		add(system, folded)
+		if p.hasExact {
+			add(system, code)
+		}
+		if p.hasCode && system != "" && r.implies(p, system, folded) {
+			add("", folded)
+		}
+	default:
+		if p.hasExact {
+			add("", code)
+		}
+		if p.hasCode {
+			add("", folded)
+		}
+		if p.hasIdent {
+			keys = append(keys, tokenAnyKey(p.ID, folded))
+		}
+		if p.hasCoding {
+			lookups = append(lookups, byCode([]ParamID{p.ID}, folded))
+		}
+		if keys == nil && lookups == nil { // a parameter without a value anywhere
+			add("", folded)
+		}
+	}
+	return keys, lookups
+}
+
+func byCode(ps []ParamID, code string) *lookup {
+	return &lookup{ps: ps, code: &code, where: func(c *compilation, a string) string { return a + ".code = " + c.arg(code) }}
+}
+
+func bySystem(ps []ParamID, system string) *lookup {
+	return &lookup{ps: ps, system: &system, where: func(c *compilation, a string) string { return a + ".system = " + c.arg(system) }}
+}
+
+// mergeLookups joins lookups of the same value for several parameters.
+func mergeLookups(parts []cond) []cond {
+	var out []cond
+	seen := map[string]*scan{}
+	for _, k := range parts {
+		s := k.(*scan)
+		id := "s"
+		if s.dict.code != nil {
+			id = "c" + *s.dict.code
+		} else {
+			id += *s.dict.system
+		}
+		if first := seen[id]; first != nil {
+			first.dict.ps = append(first.dict.ps, s.dict.ps...)
+			first.ps = append(first.ps, s.ps...)
+			continue
+		}
+		seen[id] = s
+		out = append(out, s)
+	}
+	return out
+}
+
+// implies tells whether the codes of a parameter without a system of their own
+// are of the given one: that of the value set that the element is bound to.
+func (r *Registry) implies(p *Param, system, code string) bool {
+	if system == "http://terminology.hl7.org/CodeSystem/special-values" {
+		return code == "true" || code == "false" // of a boolean (R4 3.1.1.5.10)
+	}
+	for _, vs := range p.valueSets {
+		if slices.Contains(r.systemsOf(vs, 0), system) {
+			return true
+		}
+	}
+	return false
+}
+
+// systemsOf are the code systems of a value set in the definitions.
+func (r *Registry) systemsOf(valueSet string, depth int) []string {
+	raw, ok := r.defs.CanonicalOf("ValueSet", valueSet)
+	if !ok || depth > 4 {
+		return nil
+	}
+	doc, err := fhir.Parse(raw, fhir.Limits{})
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for inc := doc.Root().Get("compose").Get("include").First(); inc.Valid(); inc = inc.Next() {
+		if s := text(inc, "system"); s != "" {
+			out = append(out, s)
+		}
+		for vs := inc.Get("valueSet").First(); vs.Valid(); vs = vs.Next() {
+			out = append(out, r.systemsOf(vs.Text(), depth+1)...)
+		}
+	}
+	return out
+}
+
+// tokenOfType reads :of-type, "system|code|value": an identifier by its type.
+func (v *valueReader) tokenOfType() (cond, error) {
+	var keys []int64
+	for _, value := range v.values {
+		parts := splitEscaped(value, '|')
+		if len(parts) != 3 || parts[1] == "" || parts[2] == "" {
+			return nil, v.fail(value, "the type's system, the type's code and the identifier's value are expected: system|code|value")
+		}
+		for _, sp := range v.ps {
+			if !sp.hasIdent {
+				return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: :of-type is for identifiers only", v.name)
+			}
+			keys = append(keys, ofTypeKey(sp.ofType, unescape(parts[0]), foldCode(unescape(parts[1])), foldCode(unescape(parts[2]))))
+		}
+	}
+	return &scan{rel: Token, types: v.types, keys: keys, unique: true, order: rankIdentifier}, nil
+}
+
+// tokenSet reads the modifiers that stand for sets of codes.
+func (v *valueReader) tokenSet() (cond, error) {
+	return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the modifier :%s is not supported", v.name, v.modifier)
 }

@@ -136,6 +136,9 @@ func (r *Registry) plant(t *typeIndex, p *Param) {
 		for _, jp := range paths {
 			p.single = p.single && jp.single
 			p.learn(jp)
+			if b.presence {
+				p.hasCode, p.inDict, p.hasExact = true, true, false
+			}
 			targets = append(targets, r.targetsOf(p, jp)...)
 			t.tree.add(jp, leaf{p: p, typ: jp.typ, is: jp.is, presence: b.presence})
 		}
@@ -191,11 +194,11 @@ func (p *Param) learn(jp jsonPath) {
 	p.indexed = true
 	switch jp.typ {
 	case "Coding", "CodeableConcept":
-		p.hasCoding = true
+		p.hasCoding, p.inDict = true, true
 	case "Identifier", "ContactPoint":
 		p.hasIdent = true
 	case "code", "boolean":
-		p.hasCode = true
+		p.hasCode, p.inDict = true, true
 		if jp.field != nil && jp.field.Binding != nil && jp.typ == "code" {
 			p.valueSets = append(p.valueSets, jp.field.Binding.ValueSet)
 		}

@@ -1,10 +1,37 @@
 package search
 
-// canonical is a UCUM unit's way to its canonical form.
-type canonical struct {
-	unit string
+import (
+	"github.com/cockroachdb/apd/v3"
+
+	"ingle/fhir/ucum"
+)
+
+// canonical is a UCUM unit's way to its canonical form, the product of base units.
+type canonical struct{ code, unit string }
+
+// canonicalUnit reads a UCUM unit; ok is false where it is none.
+func canonicalUnit(code string) (canonical, bool) {
+	u, err := ucum.Parse(code)
+	if err != nil || u.IsSpecial() && code != "Cel" && code != "[degF]" && code != "[degRe]" {
+		// The other special units are logarithms, some of which fall as the
+		// value rises ([pH]): they are compared as they are written.
+		return canonical{}, false
+	}
+	return canonical{code: code, unit: u.Base()}, true
 }
 
-func canonicalUnit(code string) (canonical, bool) { return canonical{}, false }
-
-func (c canonical) convert(v string) (string, bool) { return "", false }
+// convert brings a number in the unit to its canonical form.
+func (u canonical) convert(v string) (string, bool) {
+	if v == "Infinity" || v == "-Infinity" {
+		return v, true
+	}
+	var d apd.Decimal
+	if _, _, err := d.SetString(v); err != nil {
+		return "", false
+	}
+	out, _, err := ucum.Canonical(&d, u.code)
+	if err != nil {
+		return "", false
+	}
+	return out.Text('f'), true
+}

@@ -1,0 +1,165 @@
+package search
+
+import (
+	"slices"
+	"strings"
+
+	"ingle/fhir"
+)
+
+// Chains follow references forward, reverse chains (_has) backward (R4
+// 3.1.1.5.12, "Chained parameters" and "Reverse chaining"). Both become joins
+// of the index within the one statement.
+
+// deeper counts a link and refuses one too many.
+func (p *parser) deeper(name string) error {
+	if p.depth++; p.depth > p.lim.ChainDepth {
+		return fhir.Errorf(400, fhir.CodeTooCostly, "%s: the chain has more than %d links", name, p.lim.ChainDepth)
+	}
+	return nil
+}
+
+// chain reads head.tail=value, where head is a reference parameter with or
+// without the type it is to point to.
+func (p *parser) chain(types []string, head, tail, name, value string) (cond, error) {
+	if err := p.deeper(name); err != nil {
+		return nil, err
+	}
+	defer func() { p.depth-- }()
+	code, typ, typed := strings.Cut(head, ":")
+	ps, err := p.params(types, code, name)
+	if err != nil {
+		return nil, err
+	}
+	if ps[0].Type != "reference" {
+		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is of type %s; only references can be chained", name, code, ps[0].Type)
+	}
+	out := &chain{types: types}
+	var may []string
+	for _, sp := range ps {
+		out.refs = append(out.refs, sp.ID)
+		may = append(may, sp.Targets...)
+	}
+	slices.Sort(may)
+	may = slices.Compact(may)
+	if len(may) == 0 {
+		may = p.r.defs.ResourceTypes()
+	}
+	if typed {
+		if !p.r.defs.IsResourceType(typ) {
+			return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, typ, didYouMean(typ, may))
+		}
+		if !slices.Contains(may, typ) {
+			return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s does not point to %s but to %s", name, code, typ, list(may))
+		}
+		may = []string{typ}
+	}
+	var first error
+	for _, t := range may {
+		k, err := p.cond([]string{t}, tail, value)
+		if err != nil {
+			if _, unknown := err.(*unknownParameter); !unknown || len(may) == 1 {
+				return nil, p.within(err, name)
+			}
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		out.targets = append(out.targets, target{t, k})
+	}
+	if len(out.targets) == 0 {
+		next, _, _ := strings.Cut(strings.SplitN(tail, ".", 2)[0], ":")
+		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), code, next)}
+	}
+	return out, nil
+}
+
+// within names the whole parameter in the error of a part of it.
+func (p *parser) within(err error, name string) error {
+	if u, ok := err.(*unknownParameter); ok {
+		return &unknownParameter{fhir.Errorf(u.err.Status, u.err.Issues[0].Code, "%s: %s", name, u.err.Issues[0].Diagnostics)}
+	}
+	if e := fhir.AsError(err); e != nil && !strings.HasPrefix(e.Issues[0].Diagnostics, name) {
+		return fhir.Errorf(e.Status, e.Issues[0].Code, "%s: %s", name, e.Issues[0].Diagnostics)
+	}
+	return err
+}
+
+// reverse reads _has:Type:reference:parameter=value; the parameter may be a
+// chain or another _has.
+func (p *parser) reverse(types []string, rest, name, value string) (cond, error) {
+	if err := p.deeper(name); err != nil {
+		return nil, err
+	}
+	defer func() { p.depth-- }()
+	parts := strings.SplitN(rest, ":", 3)
+	if len(parts) < 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
+		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: what is expected is _has:Type:reference:parameter, as in _has:Observation:patient:code", name)
+	}
+	from := parts[0]
+	if !p.r.defs.IsResourceType(from) {
+		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, from, didYouMean(from, p.r.defs.ResourceTypes()))
+	}
+	ref := p.r.Param(from, parts[1])
+	if ref == nil || ref.Type != "reference" {
+		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s has no reference parameter %q%s", name, from, parts[1], didYouMean(parts[1], p.r.codes(from, "reference")))
+	}
+	if len(ref.Targets) > 0 && !slices.ContainsFunc(types, func(t string) bool { return slices.Contains(ref.Targets, t) }) {
+		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s.%s does not point to %s but to %s", name, from, parts[1], list(types), list(ref.Targets))
+	}
+	k, err := p.cond([]string{from}, parts[2], value)
+	if err != nil {
+		return nil, p.within(err, name)
+	}
+	return &reverse{from: from, ref: ref.ID, types: types, cond: k}, nil
+}
+
+// compartment restricts the search to a compartment (R4 compartmentdefinition):
+// the resources that refer to the one it is named after, by one of the
+// parameters that the definition lists, and that resource itself.
+func (p *parser) compartment() error {
+	def := p.r.defs.Compartment(p.req.Compartment)
+	if def == nil {
+		return fhir.Errorf(404, fhir.CodeNotFound, "%q is not a compartment; there are %s", p.req.Compartment, list(p.r.defs.Compartments()))
+	}
+	if !fhir.ValidID(p.req.CompartmentID) {
+		return fhir.Errorf(400, fhir.CodeValue, "%q is not an id", p.req.CompartmentID)
+	}
+	q := p.q
+	inside := slices.DeleteFunc(slices.Clone(q.types), func(t string) bool { return len(def.Params[t]) == 0 && t != def.Name })
+	if q.everyType {
+		q.types, q.everyType = inside, false
+	} else if len(inside) < len(q.types) {
+		var outside []string
+		for _, t := range q.types {
+			if !slices.Contains(inside, t) {
+				outside = append(outside, t)
+			}
+		}
+		return fhir.Errorf(400, fhir.CodeNotSupported, "%s is not in the %s compartment", list(outside), def.Name)
+	}
+	self := def.Name + "/" + p.req.CompartmentID
+	v := &valueReader{p: p}
+	s := &scan{rel: Ref, types: q.types, unique: true, order: rankReference}
+	for _, t := range q.types {
+		for _, code := range def.Params[t] {
+			sp := p.r.Param(t, code)
+			if sp == nil || sp.Type != "reference" { // "{def}"
+				continue
+			}
+			for _, form := range v.local(self) {
+				s.keys, s.ps = append(s.keys, RefKey(form)), append(s.ps, sp.ID)
+			}
+		}
+	}
+	var parts []cond
+	if s.keys != nil {
+		parts = append(parts, s)
+	}
+	if slices.Contains(q.types, def.Name) {
+		parts = append(parts, &scan{rel: Resource, types: []string{def.Name}, keys: []int64{RefKey(self)}, unique: true, order: rankID})
+	}
+	q.conds = append(q.conds, either(parts))
+	return nil
+}

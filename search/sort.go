@@ -1,0 +1,386 @@
+package search
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"ingle/fhir"
+)
+
+// How _sort works (R4 3.1.1.5.? "Sorting"): a resource is sorted by its least
+// value ascending and by its greatest descending, and comes last where it has
+// none. Dates sort by the beginning of their range, quantities by their number,
+// strings as folded, tokens by code, references by the target's id.
+
+// sorter tells where the value of a sort key is found.
+type sorter struct {
+	kind    string // id, lu, mark, token, ref
+	rel     Relation
+	column  string
+	sqlType string
+	keys    []int64   // mark: one for each type
+	ps      []ParamID // token, ref
+}
+
+// sortColumn is a key of the statement being made.
+type sortColumn struct {
+	sqlType  string
+	desc     bool
+	nullable bool
+	cursor   *string // nil for a missing value; of no meaning without a cursor
+}
+
+// value is a FROM item, joined with LEFT JOIN LATERAL … ON true, whose column v
+// is the sort value of the resource at the row.
+func (c *compilation) sortValue(k SortKey, at row) (item, expr string) {
+	s := k.by
+	t := c.next("s")
+	lateral := func(sel string) (string, string) {
+		return " LEFT JOIN LATERAL (" + sel + ") " + t + " ON true", t + ".v"
+	}
+	switch s.kind {
+	case "id", "lu":
+		res, x := c.from(Resource, c.q.restrict(), "x")
+		return lateral("SELECT " + x + "." + s.column + " AS v FROM " + res + " WHERE " + x + ".rid = " + at.rid + " OFFSET 0")
+	case "mark":
+		rel, x := c.from(s.rel, c.q.restrict(), "x")
+		return lateral("SELECT " + x + "." + s.column + " AS v FROM " + rel + " WHERE " + and(x+".rid = "+at.rid, in(c, x+".k", s.keys), x+"."+mark(k.Desc)) + " LIMIT 1")
+	case "token":
+		tok, x := c.from(Token, c.q.restrict(), "x")
+		dict, v := c.from(Dictionary, nil, "v")
+		return lateral("SELECT " + extreme(k.Desc) + "(" + v + ".code) AS v FROM " + tok + " JOIN " + dict + " ON " + v + ".h = " + x + ".h WHERE " +
+			and(x+".rid = "+at.rid, in(c, x+".p", ints(s.ps))))
+	default: // ref
+		ref, x := c.from(Ref, c.q.restrict(), "x")
+		res, y := c.from(Resource, nil, "y")
+		return lateral("SELECT " + extreme(k.Desc) + "(" + y + ".fhir_id) AS v FROM " + ref + " JOIN " + res + " ON " + y + ".rk = " + x + ".rk WHERE " +
+			and(x+".rid = "+at.rid, in(c, x+".p", ints(s.ps))))
+	}
+}
+
+func mark(desc bool) string {
+	if desc {
+		return "smax"
+	}
+	return "smin"
+}
+
+func extreme(desc bool) string {
+	if desc {
+		return "max"
+	}
+	return "min"
+}
+
+// sortedHits is the CTE of a page in the order of _sort.
+func (c *compilation) sortedHits(limit int) (with string, keys []sortColumn) {
+	q := c.q
+	n := c.arg(int64(limit))
+	for i, k := range q.Sort {
+		col := sortColumn{sqlType: k.by.sqlType, desc: k.Desc, nullable: k.by.kind != "id" && k.by.kind != "lu"}
+		if q.Cursor != nil && i < len(q.Cursor.Keys) {
+			if v, ok := strings.CutPrefix(q.Cursor.Keys[i], "="); ok {
+				col.cursor = &v
+			}
+		}
+		keys = append(keys, col)
+	}
+	p := q.plan()
+	first := q.Sort[0]
+	if p.selective || first.by.kind != "mark" && first.by.kind != "lu" {
+		return c.sortedAll(p, keys, n), keys
+	}
+	if first.by.kind == "lu" {
+		return c.sortedByColumn(p, keys, n), keys
+	}
+	return c.sortedTwice(p, keys, n), keys
+}
+
+// select is a SELECT of rid and keys, in order, at most n. exprs are the SQL of
+// the keys.
+func (c *compilation) ordered(from, where, rid string, exprs []string, keys []sortColumn, ridOrder []sortColumn, n string) string {
+	back := c.q.Cursor != nil && c.q.Cursor.Back
+	sel := []string{rid + " AS rid"}
+	var order []string
+	for i, e := range exprs {
+		sel = append(sel, e+" AS k"+strconv.Itoa(i+1))
+		if e == "NULL" || strings.HasPrefix(e, "NULL::") {
+			continue
+		}
+		o := direction(keys[i].desc, back)
+		if !keys[i].nullable { // as the index has it
+			o = strings.TrimSuffix(strings.TrimSuffix(o, " NULLS LAST"), " NULLS FIRST")
+		}
+		order = append(order, e+o)
+	}
+	order = append(order, rid+ridDirection(ridOrder, back))
+	return "SELECT " + strings.Join(sel, ", ") + " FROM " + from + " WHERE " + where + " ORDER BY " + strings.Join(order, ", ") + " LIMIT " + n
+}
+
+// base is a FROM item that holds each resource of a plan once.
+func (c *compilation) base(p plan) (from, where string, at row) {
+	arms := c.drivers(p, false)
+	if len(arms) == 1 && arms[0].unique {
+		return arms[0].from, arms[0].where, arms[0].at
+	}
+	parts := make([]string, len(arms))
+	for i, a := range arms {
+		distinct := ""
+		if len(arms) == 1 {
+			distinct = "DISTINCT "
+		}
+		parts[i] = "SELECT " + distinct + a.at.rid + " AS rid FROM " + a.from + " WHERE " + and(a.where)
+	}
+	b := c.next("b")
+	return "(" + strings.Join(parts, " UNION ") + ") " + b, "", row{rid: b + ".rid"}
+}
+
+// sortedAll finds all matches, sorts them and takes the page: for few matches,
+// or keys that no index has in order.
+func (c *compilation) sortedAll(p plan, keys []sortColumn, n string) string {
+	from, where, at := c.base(p)
+	exprs := make([]string, len(keys))
+	for i, k := range c.q.Sort {
+		var item string
+		item, exprs[i] = c.sortValue(k, at)
+		from += item
+	}
+	where = and(where, c.beyond(exprs, keys, at.rid))
+	return "hit AS MATERIALIZED (\n" + c.ordered(from, where, at.rid, exprs, keys, keys, n) + "\n)"
+}
+
+// sortedByColumn sorts by _lastUpdated first, which is a column of every resource.
+func (c *compilation) sortedByColumn(p plan, keys []sortColumn, n string) string {
+	item, x := c.from(Resource, c.q.restrict(), "d")
+	from, where, at := item, "", resourceRow(x)
+	if t := c.q.restrict(); t != nil {
+		where = in(c, x+".rtype", c.numbers(t))
+	}
+	from, where = c.add(from, where, at, p)
+	exprs := []string{x + ".lu"}
+	for _, k := range c.q.Sort[1:] {
+		item, e := c.sortValue(k, at)
+		from, exprs = from+item, append(exprs, e)
+	}
+	where = and(where, c.beyond(exprs, keys, at.rid))
+	return "hit AS MATERIALIZED (\n" + c.ordered(from, where, at.rid, exprs, keys, keys, n) + "\n)"
+}
+
+// add puts the terms of a plan beside a FROM item that holds each resource once.
+func (c *compilation) add(from, where string, at row, p plan) (string, string) {
+	conds := p.rest
+	if p.driver != nil {
+		conds = append([]cond{p.driver}, conds...)
+	}
+	for _, k := range conds {
+		if s, ok := k.(*scan); ok && joinable(s) {
+			item, t := c.from(s.rel, s.types, "j")
+			from += " JOIN " + item + " ON " + t + ".rid = " + at.rid
+			where = and(where, c.keyed(s, t), s.rest(c, t))
+			continue
+		}
+		where = and(where, c.probe(k, at, false))
+	}
+	return from, where
+}
+
+// sortedTwice streams the resources that have a value for the first key from
+// its index, and only if they do not fill the page those that have none.
+func (c *compilation) sortedTwice(p plan, keys []sortColumn, n string) string {
+	cur := c.q.Cursor
+	back := cur != nil && cur.Back
+	// gate lets the second SELECT run only where the first leaves room.
+	gate := "(SELECT count(*) FROM hit1) < " + n
+	left := "greatest(" + n + " - (SELECT count(*) FROM hit1), 0)"
+	with := func(limit string) string {
+		s := c.q.Sort[0].by
+		item, x := c.from(s.rel, c.q.restrict(), "d")
+		at := row{rid: x + ".rid"}
+		from, where := c.add(item, and(in(c, x+".k", s.keys), x+"."+mark(c.q.Sort[0].Desc)), at, p)
+		exprs := []string{x + "." + s.column}
+		have := append([]sortColumn(nil), keys...)
+		have[0].nullable = false
+		for _, k := range c.q.Sort[1:] {
+			item, e := c.sortValue(k, at)
+			from, exprs = from+item, append(exprs, e)
+		}
+		if cur != nil && keys[0].cursor != nil {
+			where = and(where, c.beyond(exprs, have, at.rid))
+		}
+		if limit != n {
+			where = and(where, gate)
+		}
+		return c.ordered(from, where, at.rid, exprs, have, keys, limit)
+	}
+	without := func(limit string) string {
+		s := c.q.Sort[0].by
+		item, x := c.from(Resource, c.q.restrict(), "d")
+		at := resourceRow(x)
+		from, where := item, ""
+		if p.driver == nil || !typed(p.driver) {
+			if t := c.q.restrict(); t != nil {
+				where = in(c, x+".rtype", c.numbers(t))
+			}
+		}
+		from, where = c.add(from, where, at, p)
+		rel, y := c.from(s.rel, c.q.restrict(), "y")
+		where = and(where, "NOT EXISTS (SELECT 1 FROM "+rel+" WHERE "+and(y+".rid = "+at.rid, in(c, y+".k", s.keys), y+"."+mark(c.q.Sort[0].Desc))+")")
+		exprs := []string{"NULL::" + s.sqlType}
+		for _, k := range c.q.Sort[1:] {
+			item, e := c.sortValue(k, at)
+			from, exprs = from+item, append(exprs, e)
+		}
+		if cur != nil && keys[0].cursor == nil {
+			where = and(where, c.beyondFrom(exprs, keys, at.rid, 1))
+		}
+		if limit != n {
+			where = and(where, gate)
+		}
+		return c.ordered(from, where, at.rid, exprs, keys, keys, limit)
+	}
+	union := func(a, b string) string {
+		return "hit1 AS MATERIALIZED (\n" + a + "\n), hit2 AS MATERIALIZED (\n" + b + "\n), hit AS MATERIALIZED (SELECT * FROM hit1 UNION ALL SELECT * FROM hit2)"
+	}
+	switch {
+	case cur == nil, !back && keys[0].cursor != nil:
+		return union(with(n), without(left))
+	case !back:
+		return "hit AS MATERIALIZED (\n" + without(n) + "\n)"
+	case keys[0].cursor != nil:
+		return "hit AS MATERIALIZED (\n" + with(n) + "\n)"
+	}
+	// Backwards from a row without a value: such rows first, then those with one.
+	return union(without(n), with(left))
+}
+
+// typed tells that a condition holds only for resources of the query's types.
+func typed(k cond) bool {
+	s, ok := k.(*scan)
+	return ok && s.rel != Resource && s.rel != Text
+}
+
+// beyond is the condition that a row lies beyond the cursor, "" without one.
+func (c *compilation) beyond(exprs []string, keys []sortColumn, rid string) string {
+	if c.q.Cursor == nil {
+		return ""
+	}
+	return c.beyondFrom(exprs, keys, rid, 0)
+}
+
+func (c *compilation) beyondFrom(exprs []string, keys []sortColumn, rid string, from int) string {
+	back := c.q.Cursor.Back
+	ridCmp := " > "
+	if keys[len(keys)-1].desc != back {
+		ridCmp = " < "
+	}
+	last := rid + ridCmp + c.arg(c.q.Cursor.RID)
+	var alternatives []string
+	same := ""
+	for i := from; i < len(keys); i++ {
+		k := keys[i]
+		var next string
+		if k.cursor == nil {
+			if back {
+				next = exprs[i] + " IS NOT NULL"
+			}
+		} else {
+			cmp := " > "
+			if k.desc != back {
+				cmp = " < "
+			}
+			next = exprs[i] + cmp + c.cursorArg(k)
+			if k.nullable && !back {
+				next = "(" + next + " OR " + exprs[i] + " IS NULL)"
+			}
+		}
+		if next != "" {
+			alternatives = append(alternatives, and(same, next))
+		}
+		if k.cursor == nil {
+			same = and(same, exprs[i]+" IS NULL")
+		} else {
+			same = and(same, exprs[i]+" = "+c.cursorArg(k))
+		}
+	}
+	alternatives = append(alternatives, and(same, last))
+	cond := "(" + strings.Join(alternatives, " OR ") + ")"
+	if k := keys[from]; k.cursor != nil && (!k.nullable || back) { // where the index begins
+		cmp := " >= "
+		if k.desc != back {
+			cmp = " <= "
+		}
+		cond = exprs[from] + cmp + c.cursorArg(k) + " AND " + cond
+	}
+	return cond
+}
+
+func (c *compilation) cursorArg(k sortColumn) string {
+	switch k.sqlType {
+	case "int8":
+		v, _ := strconv.ParseInt(*k.cursor, 10, 64)
+		return c.arg(v)
+	case "numeric":
+		return c.number(*k.cursor)
+	case "timestamptz":
+		v, _ := strconv.ParseInt(*k.cursor, 10, 64)
+		return c.args.Add(time.UnixMicro(v).UTC()) + "::timestamptz"
+	}
+	return c.arg(*k.cursor)
+}
+
+// parseSort reads the value of _sort.
+func (p *parser) parseSort(value string) error {
+	for _, part := range strings.Split(value, ",") {
+		code, desc := strings.CutPrefix(strings.TrimSpace(part), "-")
+		by, err := p.sorter(code)
+		if err != nil {
+			return err
+		}
+		if len(p.q.Sort) >= 8 {
+			return fhir.Errorf(400, fhir.CodeTooCostly, "_sort has more than 8 keys")
+		}
+		p.q.Sort = append(p.q.Sort, SortKey{Code: code, Desc: desc, by: by})
+	}
+	return nil
+}
+
+func (p *parser) sorter(code string) (sorter, error) {
+	switch code {
+	case "_id":
+		return sorter{kind: "id", column: "fhir_id", sqlType: "text"}, nil
+	case "_lastUpdated":
+		return sorter{kind: "lu", column: "lu", sqlType: "timestamptz"}, nil
+	}
+	ps, err := p.params(p.q.types, code, "_sort")
+	if err != nil {
+		return sorter{}, err
+	}
+	s := sorter{}
+	for _, sp := range ps {
+		var one sorter
+		switch sp.Type {
+		case "date":
+			one = sorter{kind: "mark", rel: Date, column: "lo", sqlType: "int8"}
+		case "string", "uri":
+			one = sorter{kind: "mark", rel: String, column: "val", sqlType: "text"}
+		case "number", "quantity":
+			one = sorter{kind: "mark", rel: Quantity, column: "lo", sqlType: "numeric"}
+		case "token":
+			one = sorter{kind: "token", rel: Token, sqlType: "text"}
+			if !sp.inDict {
+				one = sorter{kind: "mark", rel: String, column: "val", sqlType: "text"}
+			}
+		case "reference":
+			one = sorter{kind: "ref", rel: Ref, sqlType: "text"}
+		default:
+			return sorter{}, fhir.Errorf(400, fhir.CodeNotSupported, "_sort=%s: a parameter of type %s has no order; sort by one of its parts", code, sp.Type)
+		}
+		if s.kind != "" && (s.kind != one.kind || s.rel != one.rel) {
+			return sorter{}, fhir.Errorf(400, fhir.CodeNotSupported, "_sort=%s: the parameter is not of one type in all the types searched", code)
+		}
+		one.keys, one.ps = append(s.keys, sp.key), append(s.ps, sp.ID)
+		s = one
+	}
+	return s, nil
+}

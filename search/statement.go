@@ -1,0 +1,152 @@
+package search
+
+import (
+	"strconv"
+	"strings"
+)
+
+// hitColumns is what a statement returns of each resource.
+func hitColumns(r string) string {
+	return r + ".rid, " + r + ".rtype, " + r + ".fhir_id, " + r + ".version, " + r + ".lu, coalesce(" + r + ".body_text, " + r + ".body::text)"
+}
+
+// Compile turns a query into the statement of one page: its matches and what
+// they include.
+func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
+	c := &compilation{r: r, q: q, src: src}
+	limit := q.Count + 1
+	with, keys := c.hits(limit)
+	res, x := c.from(Resource, q.restrict(), "x")
+	matches := "SELECT 0::int2 AS mode, " + hitColumns(x) + " AS body, " + keysOf(keys) +
+		" AS keys, row_number() OVER (ORDER BY " + c.pageOrder("h", keys) + ") AS ord FROM hit h JOIN " + res + " ON " + x + ".rid = h.rid"
+	sql := "WITH " + with
+	if len(q.includes) > 0 {
+		inc := c.includes(keys)
+		res, x := c.from(Resource, nil, "x")
+		sql += ", " + inc
+		matches += "\nUNION ALL\nSELECT 1::int2, " + hitColumns(x) + ", NULL, " + x + ".rid FROM inc JOIN " + res + " ON " + x + ".rid = inc.rid"
+	}
+	sql += "\nSELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (\n" + matches + "\n) page ORDER BY mode, ord"
+	return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit}, nil
+}
+
+// CompileCount turns a query into the statement of its exact total.
+func (r *Registry) CompileCount(q *Query, src Source) (*Statement, error) {
+	c := &compilation{r: r, q: q, src: src}
+	arms := c.drivers(q.plan(), false)
+	var sql string
+	if len(arms) == 1 {
+		a := arms[0]
+		what := "count(*)"
+		if !a.unique {
+			what = "count(DISTINCT " + a.at.rid + ")"
+		}
+		sql = "SELECT " + what + " AS count FROM " + a.from + " WHERE " + and(a.where)
+	} else {
+		parts := make([]string, len(arms))
+		for i, a := range arms {
+			parts[i] = "SELECT " + a.at.rid + " FROM " + a.from + " WHERE " + and(a.where)
+		}
+		sql = "SELECT count(*) AS count FROM (" + strings.Join(parts, "\nUNION\n") + ") u"
+	}
+	return &Statement{SQL: sql, Args: c.args.Values()}, nil
+}
+
+// CompileMatch turns a query into the statement of its first limit matches,
+// without order, includes and cursor: what conditional interactions ask. Its
+// columns are those of Compile, bodies among them.
+func (r *Registry) CompileMatch(q *Query, src Source, limit int) (*Statement, error) {
+	bare := *q
+	bare.Cursor, bare.Sort, bare.includes, bare.Count = nil, nil, nil, limit-1
+	st, err := r.Compile(&bare, src)
+	return st, err
+}
+
+// hits is the CTE "hit": the rids of the page's matches with their sort keys.
+func (c *compilation) hits(limit int) (with string, keys []sortColumn) {
+	if len(c.q.Sort) > 0 {
+		return c.sortedHits(limit)
+	}
+	n := c.arg(int64(limit))
+	p := c.q.plan()
+	arms := c.drivers(p, true)
+	dir, cmp := "DESC", "<"
+	if c.q.Cursor != nil && c.q.Cursor.Back {
+		dir, cmp = "ASC", ">"
+	}
+	parts := make([]string, len(arms))
+	for i, a := range arms {
+		if c.q.Cursor != nil {
+			a.where = and(a.where, a.at.rid+" "+cmp+" "+c.arg(c.q.Cursor.RID))
+		}
+		body := "SELECT "
+		if !a.unique && a.spread == "" && !a.byRID {
+			body += "DISTINCT "
+		}
+		body += a.at.rid + " AS rid FROM " + a.from + " WHERE " + and(a.where) + " ORDER BY " + a.at.rid + " " + dir + " LIMIT " + n
+		if a.spread != "" {
+			l := "l" + strconv.Itoa(i)
+			body = "SELECT DISTINCT " + l + ".rid FROM " + a.spread + " CROSS JOIN LATERAL (" + body + ") " + l + " ORDER BY " + l + ".rid " + dir + " LIMIT " + n
+		}
+		parts[i] = body
+	}
+	if len(parts) == 1 {
+		return "hit AS MATERIALIZED (\n" + parts[0] + "\n)", nil
+	}
+	return "hit AS MATERIALIZED (\nSELECT rid FROM (\n(" + strings.Join(parts, ")\nUNION\n(") + ")\n) u ORDER BY rid " + dir + " LIMIT " + n + "\n)", nil
+}
+
+// pageOrder is the order of the page, for ORDER BY, on an alias of hit.
+func (c *compilation) pageOrder(h string, keys []sortColumn) string {
+	back := c.q.Cursor != nil && c.q.Cursor.Back
+	if len(keys) == 0 {
+		if back {
+			return h + ".rid ASC"
+		}
+		return h + ".rid DESC"
+	}
+	parts := make([]string, 0, len(keys)+1)
+	for i, k := range keys {
+		parts = append(parts, h+".k"+strconv.Itoa(i+1)+direction(k.desc, back))
+	}
+	return strings.Join(append(parts, h+".rid"+ridDirection(keys, back)), ", ")
+}
+
+// direction is the order of a sort key: missing values last, so first when
+// going back.
+func direction(desc, back bool) string {
+	s := " ASC"
+	if desc != back {
+		s = " DESC"
+	}
+	if back {
+		return s + " NULLS FIRST"
+	}
+	return s + " NULLS LAST"
+}
+
+// ridDirection is the order of rid, which breaks ties: that of the last key, so
+// that one index can give both.
+func ridDirection(keys []sortColumn, back bool) string {
+	if keys[len(keys)-1].desc != back {
+		return " DESC"
+	}
+	return " ASC"
+}
+
+// keysOf is the column keys: each value as text behind "=", or "" where the
+// resource has none.
+func keysOf(keys []sortColumn) string {
+	if len(keys) == 0 {
+		return "ARRAY[]::text[]"
+	}
+	parts := make([]string, len(keys))
+	for i, k := range keys {
+		v := "h.k" + strconv.Itoa(i+1)
+		if k.sqlType == "timestamptz" {
+			v = "(extract(epoch FROM " + v + ") * 1000000)::int8"
+		}
+		parts[i] = "coalesce('=' || " + v + "::text, '')"
+	}
+	return "ARRAY[" + strings.Join(parts, ", ") + "]"
+}
