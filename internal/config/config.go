@@ -112,19 +112,18 @@ type SearchType struct {
 
 // Validation says how exactly resources are checked before they are stored.
 type Validation struct {
-	Structure  string                    `key:"structure" default:"enforce" oneof:"off|warn|enforce" doc:"Check against base FHIR R4: off, warn (stored; issues answered when asked for), enforce (refused)."`
-	Profiles   string                    `key:"profiles" default:"enforce" oneof:"off|warn|enforce" doc:"Check against the profiles that a resource claims in meta.profile."`
+	Mode       string                    `key:"mode" default:"enforce" oneof:"off|warn|enforce" doc:"Base FHIR R4 and the profiles that a resource claims: off (not checked), warn (stored; issues answered when asked for), enforce (refused)."`
 	FailFast   bool                      `key:"fail_fast" default:"false" doc:"Stop at the first error of a resource instead of collecting all."`
-	Unknown    string                    `key:"unknown_profiles" default:"warn" oneof:"ignore|warn|refuse" doc:"What a claimed profile that the server does not know leads to."`
+	MaxIssues  int                       `key:"max_issues" default:"500" min:"1" max:"100000" doc:"Issues reported for one resource."`
+	VitalSigns bool                      `key:"vital_signs" default:"false" doc:"Check Observations with a vital sign's code against its profile, claimed or not."`
+	Australian bool                      `key:"australian_identifiers" default:"false" doc:"Check the digits of Australian Medicare, provider and healthcare identifiers."`
 	NCPI       bool                      `key:"ncpi" default:"false" doc:"Every resource of a type that the NCPI implementation guide profiles must claim one of its profiles."`
-	Australian bool                      `key:"australian_identifiers" default:"false" doc:"Check the digits of Australian Medicare, IHI and provider numbers."`
-	Types      map[string]ValidationType `key:"types" doc:"Rules for a resource type, by type."`
+	Types      map[string]ValidationType `key:"types" doc:"Rules for a resource type, by type; those of Resource are for all types without an entry of their own."`
 }
 
 // ValidationType is what one resource type has to obey beyond the general rules.
 type ValidationType struct {
-	Structure       string            `key:"structure" oneof:"|off|warn|enforce" doc:"Overrides validation.structure."`
-	Profiles        string            `key:"profiles" oneof:"|off|warn|enforce" doc:"Overrides validation.profiles."`
+	Mode            string            `key:"mode" oneof:"|off|warn|enforce" doc:"Overrides validation.mode."`
 	AtLeastOne      []string          `key:"at_least_one" doc:"Canonical URLs (version with |) of which a resource must claim one."`
 	NotAllowed      []string          `key:"not_allowed" doc:"Canonical URLs that a resource must not claim."`
 	AllowUnknown    bool              `key:"allow_unknown" default:"true" doc:"Whether profiles that the server does not know may be claimed."`
