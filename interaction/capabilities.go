@@ -218,7 +218,14 @@ func (s *Service) resourceCapability(j *jsonText, t string, includes, revinclude
 	j.raw("conditionalCreate", "true")
 	j.text("conditionalRead", "full-support")
 	j.raw("conditionalUpdate", "true")
-	j.text("conditionalDelete", "multiple")
+	conditional := "multiple"
+	switch {
+	case s.cfg.DeleteLimit < 0:
+		conditional = "not-supported"
+	case s.cfg.DeleteLimit == 1:
+		conditional = "single"
+	}
+	j.text("conditionalDelete", conditional)
 	policy := []string{"literal", "logical", "local"}
 	if s.cfg.CheckReferences {
 		policy = append(policy, "enforced")

@@ -48,7 +48,7 @@ func (s *Service) create(ctx context.Context, session *store.Session, req *Reque
 			return err
 		}
 		if match != nil {
-			resp = existing(req, match)
+			resp = s.existing(req, match)
 			return nil
 		}
 		change := s.version(d, store.OpCreate, newID(), nil)
@@ -86,11 +86,11 @@ func cutPrefixes(s string, prefixes ...string) (rest string, ok bool) {
 }
 
 // existing answers a conditional create that found its resource.
-func existing(req *Request, match *store.Resource) *Response {
+func (s *Service) existing(req *Request, match *store.Resource) *Response {
 	resp := found(match)
 	resp.Location = locationOf(match)
 	resp.Body = nil
-	prefer(req, resp, match.Body)
+	s.prefer(req, resp, match.Body)
 	return resp
 }
 

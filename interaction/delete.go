@@ -52,6 +52,9 @@ func (s *Service) deletion(old *store.Resource) store.Change {
 
 // deleteWhere is the conditional delete.
 func (s *Service) deleteWhere(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
+	if s.cfg.DeleteLimit < 0 {
+		return nil, noConditionalDelete()
+	}
 	c, err := s.criteria(req, req.Type, req.Query)
 	if err != nil {
 		return nil, err
@@ -109,4 +112,10 @@ func deleted(req *Request, changes []store.Change) *Response {
 
 func tooMany(limit int) error {
 	return fhir.Errorf(412, fhir.CodeMultiple, "the criteria match more than %d resources, which is the most that one request may delete; nothing was deleted", limit)
+}
+
+func noConditionalDelete() error {
+	e := fhir.Errorf(405, fhir.CodeNotSupported, "conditional delete is switched off; delete by id")
+	e.Allow = []string{"GET", "HEAD", "POST", "PUT", "PATCH"}
+	return e
 }

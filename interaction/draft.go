@@ -82,7 +82,11 @@ func (s *Service) check(ctx context.Context, typ string, n fhir.Node) error {
 }
 
 func (s *Service) index(typ string, doc *fhir.Doc) (*draft, error) {
+	start := time.Now()
 	rows, err := s.registry.IndexRows(doc)
+	if s.cfg.Indexed != nil {
+		s.cfg.Indexed(time.Since(start))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("index a %s: %w", typ, err)
 	}

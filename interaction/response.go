@@ -68,14 +68,18 @@ func found(r *store.Resource) *Response {
 func (s *Service) written(req *Request, status int, c *store.Change) *Response {
 	resp := &Response{Status: status, Version: strconv.Itoa(c.Version), LastModified: c.LastUpdated, Rows: 1,
 		Location: fmt.Sprintf("%s/%s/_history/%d", c.Type, c.ID, c.Version), result: reference{c.Type, c.ID}}
-	prefer(req, resp, c.Body)
+	s.prefer(req, resp, c.Body)
 	return resp
 }
 
 // prefer gives a write's answer the content the client wants; the whole
 // resource where it does not say.
-func prefer(req *Request, resp *Response, body []byte) {
-	switch req.Prefer.Return {
+func (s *Service) prefer(req *Request, resp *Response, body []byte) {
+	want := req.Prefer.Return
+	if want == "" {
+		want = s.cfg.Return
+	}
+	switch want {
 	case "minimal":
 	case "OperationOutcome":
 		resp.Issues = []fhir.Issue{{Severity: fhir.SeverityInformation, Code: fhir.CodeInformational,

@@ -26,6 +26,9 @@ func (s *Service) search(ctx context.Context, r reader, principal string, req *R
 	if err != nil {
 		return nil, err
 	}
+	if q.Total == "" {
+		q.Total = s.cfg.Total
+	}
 	form := req.Form
 	if at != nil && at.Form {
 		form = true

@@ -29,7 +29,7 @@ type Config struct {
 	// search parameters are left out and reported. Default: strict.
 	Lenient bool
 
-	DeleteLimit   int // matches of a conditional delete; default 100
+	DeleteLimit   int // matches of a conditional delete; default 100, negative: it is switched off
 	BundleEntries int // entries of a batch or transaction; default 5,000
 	Search        search.Limits
 	Limits        fhir.Limits // of a resource
@@ -38,6 +38,19 @@ type Config struct {
 	// CheckReferences and CheckReferrers repeat what the store was opened with,
 	// for the CapabilityStatement.
 	CheckReferences, CheckReferrers bool
+
+	// Return is what a write answers with where Prefer does not say: minimal,
+	// representation or OperationOutcome; default representation. The writes of
+	// a Bundle answer minimal.
+	Return string
+	// Total is Bundle.total of a search where _total does not say: none,
+	// estimate or accurate; default none.
+	Total string
+	// NotModifiedOnPut answers a PUT with If-None-Match: * on a resource that
+	// exists by 304 and not by 412, so that a transaction goes on.
+	NotModifiedOnPut bool
+	// Indexed is told the time of each resource's index rows; nil for nobody.
+	Indexed func(took time.Duration)
 
 	LabelSystem string // system of the security labels in meta.security; default urn:gen3:authz
 

@@ -163,6 +163,9 @@ func (s *Service) readTxEntry(ctx context.Context, e *entry) (*txEntry, error) {
 		}
 		fallthrough
 	case Delete:
+		if r.ID == "" && r.Kind == Delete && s.cfg.DeleteLimit < 0 {
+			return nil, noConditionalDelete()
+		}
 		if r.ID == "" {
 			te.criteria, err = s.criteria(r, r.Type, r.Query)
 			return te, err
@@ -553,7 +556,7 @@ func (s *Service) identifyOne(ctx context.Context, tx *store.Tx, te *txEntry, p 
 	switch te.req.Kind {
 	case Create:
 		if match != nil {
-			p.ids[i], p.results[i] = match.ID, existing(te.req, match)
+			p.ids[i], p.results[i] = match.ID, s.existing(te.req, match)
 			return nil
 		}
 		p.ids[i] = newID()
@@ -633,6 +636,9 @@ func (s *Service) changeOf(ctx context.Context, b *txBundle, p *txPlan, i int, r
 		change := s.version(d, store.OpCreate, p.ids[i], nil)
 		p.changes = append(p.changes, change)
 		p.results[i] = s.written(r, 201, &change)
+		return nil
+	}
+	if p.results[i] = s.notModified(r, p.old[i]); p.results[i] != nil {
 		return nil
 	}
 	change, status, err := s.replacement(r, d, p.ids[i], p.old[i])

@@ -40,6 +40,9 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 		if old, err = session.Read(ctx, req.Type, req.ID); err != nil {
 			return nil, err
 		}
+		if resp := s.notModified(req, old); resp != nil {
+			return resp, nil
+		}
 		change, status, e := s.replacement(req, d, req.ID, old)
 		if e != nil {
 			return nil, e
@@ -71,6 +74,15 @@ func (s *Service) replacement(req *Request, d *draft, id string, old *store.Reso
 	return s.version(d, store.OpUpdate, id, old), status, nil
 }
 
+// notModified answers a PUT that is meant only for a resource that is not there
+// yet, where the server is set to do so by 304; nil for any other.
+func (s *Service) notModified(req *Request, old *store.Resource) *Response {
+	if !s.cfg.NotModifiedOnPut || req.IfNoneMatch == "" || !etagMatches(req.IfNoneMatch, old) {
+		return nil
+	}
+	return &Response{Status: http.StatusNotModified, Version: strconv.Itoa(old.Version), LastModified: old.LastUpdated, result: reference{old.Type, old.ID}}
+}
+
 // updateWhere is the conditional update.
 func (s *Service) updateWhere(ctx context.Context, session *store.Session, req *Request, d *draft) (*Response, error) {
 	c, err := s.criteria(req, req.Type, req.Query)
@@ -97,6 +109,9 @@ func (s *Service) updateWhere(ctx context.Context, session *store.Session, req *
 			change := s.version(d, store.OpCreate, newID(), nil)
 			resp = s.written(req, http.StatusCreated, &change)
 			return tx.Write(ctx, []store.Change{change})
+		}
+		if resp = s.notModified(req, old); resp != nil {
+			return nil
 		}
 		change, status, err := s.replacement(req, d, id, old)
 		if err != nil {
