@@ -83,6 +83,7 @@ type Access struct {
 // Interaction switches the choices that FHIR leaves to servers.
 type Interaction struct {
 	UpdateCreate      bool   `key:"update_create" default:"true" doc:"PUT to an unknown id creates the resource; otherwise it is refused with 405."`
+	ClientIDs         string `key:"client_ids" default:"any" oneof:"any|alphanumeric|none" doc:"Ids that such a PUT may bring: any, alphanumeric (not of digits alone), none."`
 	IntegrityOnWrite  bool   `key:"integrity_on_write" default:"false" doc:"Refuse literal references to resources of this server that do not exist."`
 	IntegrityOnDelete bool   `key:"integrity_on_delete" default:"true" doc:"Refuse to delete what other resources refer to (409 names a referrer)."`
 	ConditionalDelete int    `key:"conditional_delete" default:"100" min:"0" max:"100000" doc:"Matches that one conditional delete may remove; 0 switches conditional delete off, 1 allows single matches only."`
