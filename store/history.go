@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"ingle/authz"
 	"ingle/search"
 )
 
@@ -38,7 +39,7 @@ type HistoryPage struct {
 // and its resource's current version must be visible. An instance that is not
 // visible has an empty history.
 func (r *reader) History(ctx context.Context, q HistoryQuery) (*HistoryPage, error) {
-	v, err := r.visible(ctx)
+	v, err := r.visible(ctx, authz.Read)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"ingle/authz"
 	"ingle/search"
 )
 
@@ -19,7 +20,7 @@ func (r *reader) MatchAll(ctx context.Context, queries []*search.Query, limits [
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.db.opts.ReadTimeout)
 	defer cancel()
-	v, err := r.visible(ctx)
+	v, err := r.visible(ctx, authz.Search)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ const bodyText = "coalesce(body_text, body::text)"
 // Read returns the current version of a resource, a deletion included, or nil
 // if there is none that the caller may see.
 func (r *reader) Read(ctx context.Context, typ, id string) (*Resource, error) {
-	v, err := r.visible(ctx)
+	v, err := r.visible(ctx, authz.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (r *reader) Read(ctx context.Context, typ, id string) (*Resource, error) {
 // is none that the caller may see: both the version and the resource's current
 // version must be visible.
 func (r *reader) VRead(ctx context.Context, typ, id string, version int) (*Resource, error) {
-	v, err := r.visible(ctx)
+	v, err := r.visible(ctx, authz.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (r *reader) ReadAll(ctx context.Context, refs []string) (map[string]*Resour
 	if len(refs) == 0 {
 		return out, nil
 	}
-	v, err := r.visible(ctx)
+	v, err := r.visible(ctx, authz.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (r *reader) Missing(ctx context.Context, refs []string) ([]string, error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
-	v, err := r.visible(ctx)
+	v, err := r.visible(ctx, authz.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (r *reader) Missing(ctx context.Context, refs []string) ([]string, error) {
 // Referrers returns up to limit resources ("Type/id") that the caller may see
 // and that refer to the given one.
 func (r *reader) Referrers(ctx context.Context, typ, id string, limit int) ([]string, error) {
-	v, err := r.visible(ctx)
+	v, err := r.visible(ctx, authz.Read)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"ingle/authz"
 	"ingle/search"
 )
 
@@ -41,7 +42,7 @@ const countBudget = 2 * time.Second
 func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.db.opts.ReadTimeout)
 	defer cancel()
-	v, err := r.visible(ctx)
+	v, err := r.visible(ctx, authz.Search)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, erro
 func (r *reader) Match(ctx context.Context, q *search.Query, limit int) ([]*Resource, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.db.opts.ReadTimeout)
 	defer cancel()
-	v, err := r.visible(ctx)
+	v, err := r.visible(ctx, authz.Search)
 	if err != nil {
 		return nil, err
 	}

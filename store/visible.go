@@ -30,54 +30,63 @@ const (
 )
 
 var tables = map[search.Relation]string{
-	search.Resource:   "resource WHERE op <> 4",
-	withDeleted:       "resource WHERE true",
-	superseded:        "resource_history WHERE true",
-	search.Token:      "idx_token WHERE true",
-	search.Ref:        "idx_ref WHERE true",
-	search.Date:       "idx_date WHERE true",
-	search.String:     "idx_string WHERE true",
-	search.Quantity:   "idx_quantity WHERE true",
-	search.Text:       "idx_text WHERE true",
-	search.Dictionary: "token WHERE true",
+	search.Resource: "resource AS scope_row WHERE op <> 4",
+	withDeleted:     "resource AS scope_row WHERE true",
+	superseded:      "resource_history AS scope_row WHERE true",
+	search.Token:    "idx_token AS scope_row WHERE true",
+	search.Ref:      "idx_ref AS scope_row WHERE true",
+	search.Date:     "idx_date AS scope_row WHERE true",
+	search.String:   "idx_string AS scope_row WHERE true",
+	search.Quantity: "idx_quantity AS scope_row WHERE true",
+	search.Text:     "idx_text AS scope_row WHERE true",
 }
 
-// visible gives the relations as one caller may read them. It is the only way
-// from a statement to a table, and implements search.Source. The zero visible
-// shows nothing.
+// visible gives the relations as one caller may use them for one method. It is
+// the only way from a statement to a table, and implements search.Source. The
+// zero visible shows nothing.
 type visible struct {
-	all    bool
+	db     *DB
+	all    bool    // every label
 	labels []int32 // ids of the label sets that may be seen, if not all
+	whole  bool    // SMART scopes leave everything
 	scope  authz.Scope
+	method authz.Method
 }
 
 var _ search.Source = (*visible)(nil)
 
-// visible computes what the reader's caller may see now.
-func (r *reader) visible(ctx context.Context) (*visible, error) {
-	g := r.scope.Grant(authz.Read)
+// visible computes what the reader's caller may reach now by a method.
+func (r *reader) visible(ctx context.Context, m authz.Method) (*visible, error) {
+	g := r.scope.Grant(m)
+	n := r.scope.Narrow("*", m)
+	v := &visible{db: r.db, all: g.All, whole: n.Allowed && !n.Restricted(), scope: r.scope, method: m}
 	if g.All {
-		return &visible{all: true, scope: r.scope}, nil
+		return v, nil
 	}
-	ids, err := r.db.labels.granted(ctx, r.db.pool, g)
-	if err != nil {
+	var err error
+	if v.labels, err = r.db.labels.granted(ctx, r.db.pool, g); err != nil {
 		return nil, domain(ctx, err)
 	}
-	return &visible{labels: ids, scope: r.scope}, nil
+	return v, nil
 }
 
 // From implements search.Source.
 func (v *visible) From(rel search.Relation, resourceTypes []string, alias string, args *search.Args) string {
+	if rel == search.Dictionary {
+		return "token AS " + alias
+	}
 	var b strings.Builder
 	b.WriteString("(SELECT * FROM ")
 	b.WriteString(tables[rel])
-	if rel != search.Dictionary {
-		b.WriteString(" " + ScopeMark)
-		if !v.all {
-			b.WriteString(" AND label = ANY(")
-			b.WriteString(args.Add(v.labels))
-			b.WriteString(")")
-		}
+	b.WriteString(" " + ScopeMark)
+	if !v.all {
+		b.WriteString(" AND label = ANY(")
+		b.WriteString(args.Add(v.labels))
+		b.WriteString("::int4[])")
+	}
+	if cond := v.narrowed(rel, resourceTypes, args); cond != "" {
+		b.WriteString(" AND ")
+		b.WriteString(cond)
 	}
 	b.WriteString(") AS ")
 	b.WriteString(alias)

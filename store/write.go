@@ -92,7 +92,7 @@ func (r *reader) write(ctx context.Context, changes []Change) (sent bool, err er
 	if err := r.db.tokens.learn(ctx, r.db.pool, changes); err != nil {
 		return false, err
 	}
-	v, err := r.visible(ctx)
+	v, err := r.visible(ctx, authz.Read)
 	if err != nil {
 		return false, err
 	}
@@ -112,24 +112,57 @@ func (r *reader) write(ctx context.Context, changes []Change) (sent bool, err er
 
 // mayWrite checks the caller's rights on the labels before and after.
 func (r *reader) mayWrite(c *Change) error {
-	gone := c.Old == nil || c.Old.Deleted()
-	method := authz.Update
-	switch {
-	case c.Op == OpDelete:
-		method = authz.Delete
-	case gone:
-		method = authz.Create
-	}
+	method := c.method()
 	if !r.scope.Narrow(c.Type, method).Allowed {
 		return fhir.Errorf(403, fhir.CodeForbidden, "your scopes do not allow you to %s %s", method, c.Type)
 	}
-	switch {
-	case c.Op == OpDelete:
+	switch method {
+	case authz.Delete:
 		return r.scope.MayDelete(c.Old.Labels)
-	case gone:
+	case authz.Create:
 		return r.scope.MayCreate(c.Labels)
 	}
 	return r.scope.MayUpdate(c.Old.Labels, c.Labels)
+}
+
+// method is what the change does to a resource, for authorization.
+func (c *Change) method() authz.Method {
+	switch {
+	case c.Op == OpDelete:
+		return authz.Delete
+	case c.Old == nil || c.Old.Deleted():
+		return authz.Create
+	}
+	return authz.Update
+}
+
+// queueNarrow has the database check what SMART scopes restrict: before the
+// changes that what is replaced or deleted was within them, and afterwards that
+// what was written is. Without such restrictions it adds nothing.
+func (r *reader) queueNarrow(ctx context.Context, b *pgx.Batch, changes []Change, after bool) error {
+	type key struct {
+		typ    string
+		method authz.Method
+	}
+	restricted := map[key][]string{}
+	for i := range changes {
+		c := &changes[i]
+		k := key{c.Type, c.method()}
+		if k.method == authz.Create && !after || k.method == authz.Delete && after || !r.scope.Narrow(k.typ, k.method).Restricted() {
+			continue
+		}
+		restricted[k] = append(restricted[k], c.Reference())
+	}
+	for k, refs := range restricted {
+		v, err := r.visible(ctx, k.method)
+		if err != nil {
+			return err
+		}
+		var args search.Args
+		b.Queue("SELECT ingle_refuse('"+stateNarrowed+"', (SELECT min(n.ref) FROM unnest("+args.Add(refs)+"::text[], "+args.Add(refKeys(refs))+
+			"::int8[]) AS n(ref, rk) WHERE NOT EXISTS (SELECT 1 FROM "+v.From(search.Resource, []string{k.typ}, "r", &args)+" WHERE r.rk = n.rk)))", args.Values()...)
+	}
+	return nil
 }
 
 // batch makes the statements: locks, resources, index rows, checks.
@@ -187,6 +220,9 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 		}
 	}
 	r.queueLocks(b, refs, deleted)
+	if err := r.queueNarrow(ctx, b, changes, false); err != nil {
+		return nil, err
+	}
 	if len(created.rid) > 0 {
 		b.Queue(insertResources, created.rid, created.rk, created.lu, created.version, created.label, created.rtype, created.op, created.id, created.body, created.text)
 	}
@@ -194,6 +230,9 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 		b.Queue(replaceResources, changed.rid, changed.old, changed.lu, changed.version, changed.label, changed.op, changed.body, changed.text)
 	}
 	index.queue(b)
+	if err := r.queueNarrow(ctx, b, changes, true); err != nil {
+		return nil, err
+	}
 	r.queueChecks(b, v, refs, deleted)
 	return b, nil
 }
