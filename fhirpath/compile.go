@@ -148,6 +148,8 @@ type code struct {
 	shape shape
 	// source tells that many only hands on the focus.
 	source bool
+	// number, if not nil, is the result of code that always yields one Integer.
+	number func(ev *evaluation, f *frame, in []Value) (int64, error)
 	// constant is the value of a literal.
 	constant *Value
 }

@@ -138,15 +138,17 @@ func (m *model) member(name string, n fhir.Node) *model {
 	if m == nil || m.def == nil {
 		return nil
 	}
-	f, typeName, extra := m.def.Member(name)
+	m.load()
+	name, extra := strings.CutPrefix(name, "_")
+	got := m.members[name]
 	switch {
-	case f == nil:
+	case got.field == nil:
 		return nil
 	case extra:
 		return m.lang.model("Element")
 	}
-	t := m.lang.model(typeName)
-	if t != nil && t.def != nil && t.def.Kind == fhir.TypeResource && n.Kind() == fhir.Object {
+	t := got.typ
+	if t.def != nil && t.def.Kind == fhir.TypeResource && n.Kind() == fhir.Object {
 		return m.lang.resource(n, t).typ
 	}
 	return t

@@ -131,24 +131,8 @@ func (e *Expr) begin(ctx context.Context, env *Env, focus Value) *evaluation {
 }
 
 func (ev *evaluation) end() {
-	// Nothing of a document may stay alive in the pool.
-	for i := range ev.free {
-		s := ev.free[i][:cap(ev.free[i])]
-		if len(s) > 4096 {
-			ev.free[i] = nil
-			continue
-		}
-		clear(s)
-	}
-	kept := ev.free[:0]
-	for _, s := range ev.free {
-		if s != nil {
-			kept = append(kept, s)
-		}
-	}
-	ev.free = kept
-	for _, f := range ev.frames {
-		*f = frame{}
+	if len(ev.free) > 64 {
+		ev.free = ev.free[:64]
 	}
 	ev.first[0], ev.root, ev.focus = Value{}, frame{}, nil
 	ev.expr, ev.ctx, ev.env = nil, nil, nil
@@ -194,10 +178,14 @@ func (ev *evaluation) get() []Value {
 }
 
 func (ev *evaluation) put(s []Value) {
-	if cap(s) > 0 {
+	if n := cap(s); n > 0 && n <= maxScratch {
+		clear(s) // nothing of a document may stay alive in the pool
 		ev.free = append(ev.free, s[:0])
 	}
 }
+
+// maxScratch is the capacity of the scratch collections that are kept.
+const maxScratch = 4096
 
 // nested returns a frame for the items of a loop; leave gives it back.
 func (ev *evaluation) nested(f *frame) *frame {
@@ -212,7 +200,10 @@ func (ev *evaluation) nested(f *frame) *frame {
 	return g
 }
 
-func (ev *evaluation) leave(g *frame) { ev.frames = append(ev.frames, g) }
+func (ev *evaluation) leave(g *frame) {
+	*g = frame{}
+	ev.frames = append(ev.frames, g)
+}
 
 // time returns the time of the evaluation, the same at each call.
 func (ev *evaluation) time() time.Time {

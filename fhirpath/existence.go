@@ -13,9 +13,7 @@ var existenceFunctions = map[string]function{
 	"anyFalse":   booleans(no, func(t tri) bool { return t == no }),
 	"subsetOf":   subset(false),
 	"supersetOf": subset(true),
-	"count": onAll(always(KindInteger), func(_ *evaluation, _ *syntax.Call, src, out []Value) ([]Value, error) {
-		return append(out, Integer(int64(len(src)))), nil
-	}),
+	"count":      {0, 0, compileCount},
 	"distinct": onAll(same, func(ev *evaluation, n *syntax.Call, src, out []Value) ([]Value, error) {
 		return ev.unite(n, src, nil, out)
 	}),
@@ -58,6 +56,24 @@ func booleans(start tri, turns func(tri) bool) function {
 		}
 		return t, nil
 	})
+}
+
+func compileCount(c *compiler, n *syntax.Call, of code, _ shape) (code, error) {
+	number := func(ev *evaluation, f *frame, in []Value) (int64, error) {
+		src, err := of.collect(ev, f, in)
+		if err != nil {
+			return 0, err
+		}
+		k := len(src)
+		of.drop(ev, src)
+		return int64(k), ev.step(1)
+	}
+	k := c.fromMany(n, systemShape(KindInteger), func(ev *evaluation, f *frame, in, out []Value) ([]Value, error) {
+		k, err := number(ev, f, in)
+		return append(out, Integer(k)), err
+	})
+	k.number = number
+	return k, nil
 }
 
 func compileExists(c *compiler, n *syntax.Call, of code, _ shape) (code, error) {

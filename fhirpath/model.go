@@ -1,8 +1,10 @@
 package fhirpath
 
 import (
+	"bytes"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"ingle/fhir"
 )
@@ -16,9 +18,25 @@ type model struct {
 	system Kind // of a primitive; KindQuantity for Quantity and its kin
 	prim   bool
 
-	once   sync.Once
-	fields map[string]*field
-	up     *model // the base type
+	once    sync.Once
+	ready   atomic.Bool
+	fields  map[string]*field
+	members map[string]member // by the name in JSON, without "_" before it
+}
+
+// member is what a name in JSON stands for.
+type member struct {
+	field *field
+	typ   *model
+	extra string // the name of its other part, "" if it has none
+}
+
+func memberOfType(f *field, m *model, json string) member {
+	out := member{field: f, typ: m}
+	if m.prim && m.name != "xhtml" {
+		out.extra = "_" + json
+	}
+	return out
 }
 
 // field is one element of a type.
@@ -95,14 +113,16 @@ func systemKind(name string) Kind {
 func (m *model) isPrimitive() bool { return m.prim }
 
 func (m *model) load() {
+	if m.ready.Load() {
+		return
+	}
 	m.once.Do(func() {
+		defer m.ready.Store(true)
 		if m.def == nil {
 			return
 		}
-		if m.def.Base != "" {
-			m.up = m.lang.model(m.def.Base)
-		}
 		m.fields = make(map[string]*field, len(m.def.Fields))
+		m.members = make(map[string]member, len(m.def.Fields))
 		for i := range m.def.Fields {
 			def := &m.def.Fields[i]
 			f := &field{name: def.Name, def: def, choice: def.Choice, repeats: def.Repeats(), json: def.Name}
@@ -115,6 +135,15 @@ func (m *model) load() {
 					f.extra = "_" + f.json
 				}
 				f.any = f.typ.def != nil && f.typ.def.Kind == fhir.TypeResource
+				m.members[f.json] = memberOfType(f, f.typ, f.json)
+			}
+			if f.choice {
+				for _, t := range def.Types {
+					name := f.name + strings.ToUpper(t.Code[:1]) + t.Code[1:]
+					if tm := m.lang.model(t.Code); tm != nil {
+						m.members[name] = memberOfType(f, tm, name)
+					}
+				}
 			}
 			m.fields[def.Name] = f
 		}
@@ -248,10 +277,8 @@ func key(n fhir.Node) string {
 		return ""
 	}
 	b := n.Doc().Source()[lo+1 : hi-1]
-	for _, c := range b {
-		if c == '\\' {
-			return n.Key()
-		}
+	if bytes.IndexByte(b, '\\') >= 0 {
+		return n.Key()
 	}
 	return bytesText(b)
 }
@@ -259,28 +286,25 @@ func key(n fhir.Node) string {
 // appendChoice appends the values of value[x]: the members valueString,
 // valueQuantity …, of which a valid resource has one.
 func (v Value) appendChoice(f *field, out []Value) []Value {
-	lang, def := v.typ.lang, v.typ.def
+	lang := v.typ.lang
 	for c := v.node.First(); c.Valid(); c = c.Next() {
 		k := key(c)
 		name, extra := strings.CutPrefix(k, "_")
 		if !strings.HasPrefix(name, f.name) {
 			continue
 		}
-		got, typeName, _ := def.Member(name)
-		if got == nil || got.Name != f.name {
+		got := v.typ.members[name]
+		if got.field != f {
 			continue
 		}
-		m := lang.model(typeName)
-		if m == nil {
-			continue
-		}
+		m := got.typ
 		switch {
 		case !m.isPrimitive():
 			if !extra {
 				out = lang.appendNode(f, m, c, out)
 			}
 		case !extra:
-			out = appendPrimitive(m, c, v.node.Get("_"+name), out)
+			out = appendPrimitive(m, c, v.node.Get(got.extra), out)
 		case !v.node.Get(name).Valid():
 			out = appendPrimitive(m, fhir.Node{}, c, out)
 		}
@@ -303,19 +327,16 @@ func (v Value) appendChildren(out []Value) []Value {
 	if v.node.Kind() != fhir.Object || v.typ.def == nil {
 		return out
 	}
-	lang := v.typ.lang
+	v.typ.load()
+	lang, extras := v.typ.lang, -1
 	for c := v.node.First(); c.Valid(); c = c.Next() {
 		k := key(c)
 		name, extra := strings.CutPrefix(k, "_")
-		def, typeName, _ := v.typ.def.Member(name)
-		if def == nil {
+		got := v.typ.members[name]
+		if got.field == nil {
 			continue
 		}
-		f := v.typ.field(def.Name)
-		m := lang.model(typeName)
-		if f == nil || m == nil {
-			continue
-		}
+		f, m := got.field, got.typ
 		switch {
 		case !m.isPrimitive():
 			if !extra {
@@ -323,8 +344,11 @@ func (v Value) appendChildren(out []Value) []Value {
 			}
 		case !extra:
 			var ext fhir.Node
-			if m.name != "xhtml" {
-				ext = v.node.Get("_" + name)
+			if extras < 0 {
+				extras = v.extras()
+			}
+			if got.extra != "" && extras > 0 {
+				ext = v.node.Get(got.extra)
 			}
 			out = appendPrimitive(m, c, ext, out)
 		case !v.node.Get(name).Valid():
@@ -332,6 +356,17 @@ func (v Value) appendChildren(out []Value) []Value {
 		}
 	}
 	return out
+}
+
+// extras counts the members that hold ids and extensions of primitives.
+func (v Value) extras() (n int) {
+	src := v.node.Doc().Source()
+	for c := v.node.First(); c.Valid(); c = c.Next() {
+		if lo, _ := c.KeySpan(); src[lo+1] == '_' || src[lo+1] == '\\' {
+			n++
+		}
+	}
+	return n
 }
 
 // appendExtra appends the id and extensions of a primitive element.

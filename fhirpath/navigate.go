@@ -2,7 +2,9 @@ package fhirpath
 
 import (
 	"strings"
+	"sync/atomic"
 
+	"ingle/fhir"
 	"ingle/fhirpath/syntax"
 )
 
@@ -12,8 +14,13 @@ func (c *compiler) literal(n *syntax.Literal) (code, error) {
 		return code{}, err
 	}
 	t, _ := truthOf([]Value{v})
+	var number func(*evaluation, *frame, []Value) (int64, error)
+	if v.kind == KindInteger {
+		number = func(*evaluation, *frame, []Value) (int64, error) { return v.n, nil }
+	}
 	return code{
 		constant: &v,
+		number:   number,
 		shape:    systemShape(v.kind),
 		many:     func(_ *evaluation, _ *frame, _, out []Value) ([]Value, error) { return append(out, v), nil },
 		truth:    func(*evaluation, *frame, []Value) (tri, error) { return t, nil },
@@ -150,14 +157,33 @@ func (c *compiler) member(n *syntax.Member, in shape) (code, error) {
 		return code{}, c.fault(n, "%s has no element %s", of.shape.names(), n.Name)
 	}
 	name := n.Name
+	// The elements that a step meets are mostly of one type; the last one's
+	// field is remembered.
+	type last struct {
+		typ   *model
+		field *field
+	}
+	var memo atomic.Pointer[last]
 	return c.fromMany(n, s, func(ev *evaluation, f *frame, in, out []Value) ([]Value, error) {
 		src, err := of.collect(ev, f, in)
 		if err != nil {
 			return out, err
 		}
 		before := len(out)
+		known := memo.Load()
 		for i := range src {
-			out = src[i].appendMember(name, out)
+			v := &src[i]
+			if v.kind != KindElement || v.typ.prim {
+				out = v.appendMember(name, out)
+				continue
+			}
+			if known == nil || known.typ != v.typ {
+				known = &last{v.typ, v.typ.field(name)}
+				memo.Store(known)
+			}
+			if known.field != nil && v.node.Kind() == fhir.Object {
+				out = v.appendField(known.field, out)
+			}
 		}
 		of.drop(ev, src)
 		if len(out) > ev.values {

@@ -1,6 +1,7 @@
 package fhirpath
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"strings"
@@ -259,6 +260,9 @@ func stringEquality(n *syntax.Binary, l code, want string, negate bool) test {
 
 // inequality compiles < <= > >=.
 func (c *compiler) inequality(n *syntax.Binary, l, r code) test {
+	if l.number != nil && r.number != nil {
+		return compareNumbers(n.Op, l.number, r.number)
+	}
 	return func(ev *evaluation, f *frame, in []Value) (tri, error) {
 		a, b, ok, err := both(ev, f, in, n, &l, &r)
 		if err != nil || !ok {
@@ -271,15 +275,36 @@ func (c *compiler) inequality(n *syntax.Binary, l, r code) test {
 		if !ok {
 			return unknown, ev.step(1)
 		}
-		switch n.Op {
-		case "<":
-			return triOf(d < 0), ev.step(1)
-		case "<=":
-			return triOf(d <= 0), ev.step(1)
-		case ">":
-			return triOf(d > 0), ev.step(1)
+		return triOf(inOrder(n.Op, d)), ev.step(1)
+	}
+}
+
+// inOrder applies < <= > >= to the result of a comparison.
+func inOrder(op string, d int) bool {
+	switch op {
+	case "<":
+		return d < 0
+	case "<=":
+		return d <= 0
+	case ">":
+		return d > 0
+	}
+	return d >= 0
+}
+
+// compareNumbers is the comparison of two parts that always yield an Integer,
+// as in children().count() > id.count() of the invariant that all elements have.
+func compareNumbers(op string, l, r func(*evaluation, *frame, []Value) (int64, error)) test {
+	return func(ev *evaluation, f *frame, in []Value) (tri, error) {
+		a, err := l(ev, f, in)
+		if err != nil {
+			return unknown, err
 		}
-		return triOf(d >= 0), ev.step(1)
+		b, err := r(ev, f, in)
+		if err != nil {
+			return unknown, err
+		}
+		return triOf(inOrder(op, cmp.Compare(a, b))), nil
 	}
 }
 
