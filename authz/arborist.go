@@ -63,13 +63,12 @@ type answer struct {
 	weight uint32
 }
 
-func newArborist(life context.Context, cfg *Config) (*arborist, error) {
+func newArborist(life context.Context, cfg *Config, out *outbound) (*arborist, error) {
 	u, err := url.Parse(cfg.Arborist.URL)
 	if err != nil {
 		return nil, err
 	}
-	// Its own URL is the operator's word that it may be asked there.
-	client, err := outbound{allow: []string{strings.ToLower(u.Host)}}.client(u, true, cfg.Arborist.Timeout)
+	client, err := out.client(u, true, cfg.Arborist.Timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func newKeySet(ctx context.Context, now func() time.Time, read func(context.Cont
 }
 
 // keysOf tells where an issuer's keys are read.
-func keysOf(is Issuer, out outbound) (func(context.Context) ([]byte, error), error) {
+func keysOf(is Issuer, out *outbound) (func(context.Context) ([]byte, error), error) {
 	switch {
 	case is.KeysFile != "":
 		return func(context.Context) ([]byte, error) {
@@ -94,7 +94,7 @@ func keysOf(is Issuer, out outbound) (func(context.Context) ([]byte, error), err
 
 // discovered reads the keys that the issuer's discovery document points to
 // (OpenID Connect Discovery 1.0, section 4).
-func discovered(issuer string, out outbound) (func(context.Context) ([]byte, error), error) {
+func discovered(issuer string, out *outbound) (func(context.Context) ([]byte, error), error) {
 	base, err := url.Parse(issuer)
 	if err != nil {
 		return nil, err
@@ -131,6 +131,9 @@ func discovered(issuer string, out outbound) (func(context.Context) ([]byte, err
 			}
 			// On the issuer's own origin it is as good as configured.
 			same := u.Scheme == base.Scheme && u.Host == base.Host
+			if keysClient != nil {
+				keysClient.CloseIdleConnections()
+			}
 			if keysClient, err = out.client(u, same, keysTimeout); err != nil {
 				return nil, fmt.Errorf("discovery document: jwks_uri: %w", err)
 			}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -21,19 +22,22 @@ import (
 // changes its mind is no way around.
 type outbound struct {
 	allow []string // host or host:port, lower case
+
+	mu   sync.Mutex
+	open []*http.Client
 }
 
 var errNotAllowed = errors.New("the address is not allowed; name the host in the configuration's allowed hosts if it should be")
 
 // allowed tells whether the host of u was allowed by the configuration.
-func (o outbound) allowed(u *url.URL) bool {
+func (o *outbound) allowed(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	return slices.Contains(o.allow, host) || slices.Contains(o.allow, strings.ToLower(u.Host))
 }
 
 // check tells why u may not be asked. configured says that the URL stands in
 // the configuration itself: a loopback address there means what it says.
-func (o outbound) check(u *url.URL, configured bool) error {
+func (o *outbound) check(u *url.URL, configured bool) error {
 	if u.Host == "" || u.User != nil {
 		return fmt.Errorf("%s is not an absolute URL without credentials", u.Redacted())
 	}
@@ -49,7 +53,7 @@ func (o outbound) check(u *url.URL, configured bool) error {
 
 // client returns a client for one base URL, which stands in the configuration
 // or (configured false) in a document that came from elsewhere.
-func (o outbound) client(base *url.URL, configured bool, timeout time.Duration) (*http.Client, error) {
+func (o *outbound) client(base *url.URL, configured bool, timeout time.Duration) (*http.Client, error) {
 	if err := o.check(base, configured); err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func (o outbound) client(base *url.URL, configured bool, timeout time.Duration) 
 		}
 		return fmt.Errorf("%s: %w", ip, errNotAllowed)
 	}}
-	return &http.Client{
+	client := &http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{
 			DialContext:            dialer.DialContext,
@@ -84,7 +88,20 @@ func (o outbound) client(base *url.URL, configured bool, timeout time.Duration) 
 			}
 			return nil
 		},
-	}, nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.open = append(o.open, client)
+	return client, nil
+}
+
+// close ends the connections that wait for another question.
+func (o *outbound) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, c := range o.open {
+		c.CloseIdleConnections()
+	}
 }
 
 var notPublic = []netip.Prefix{

@@ -25,7 +25,7 @@ func TestPublicAddresses(t *testing.T) {
 }
 
 func TestOutboundURLs(t *testing.T) {
-	o := outbound{allow: []string{"fence-service", "10.0.0.7:8080"}}
+	o := &outbound{allow: []string{"fence-service", "10.0.0.7:8080"}}
 	for address, want := range map[string]bool{
 		"https://idp.example.org/jwks": true, "http://idp.example.org/jwks": false, "http://fence-service/jwks": true, "http://Fence-Service:80/jwks": true,
 		"http://10.0.0.7:8080/x": true, "http://10.0.0.7:8081/x": false, "http://127.0.0.1:1/x": true, "http://localhost/x": true, "http://127.0.0.1.example.org/": false,
@@ -52,7 +52,7 @@ func TestOutboundDials(t *testing.T) {
 	target := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits++ }))
 	defer target.Close()
 	u, _ := url.Parse(target.URL) // https, so it would pass by its look
-	client, err := outbound{}.client(u, false, time.Second)
+	client, err := (&outbound{}).client(u, false, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestOutboundDials(t *testing.T) {
 	}))
 	defer hops.Close()
 	base, _ := url.Parse(hops.URL)
-	client, err = outbound{}.client(base, true, time.Second)
+	client, err = (&outbound{}).client(base, true, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

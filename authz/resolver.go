@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"ingle/fhir"
@@ -20,6 +21,7 @@ type Resolver struct {
 	basic    *basicUsers
 	certs    map[string]*CertificateUser // by match
 	roles    map[string]grantSet
+	out      *outbound
 	stop     context.CancelFunc
 }
 
@@ -38,13 +40,20 @@ func New(cfg Config) (*Resolver, error) {
 		return nil, fmt.Errorf("authorization: %w", err)
 	}
 	life, stop := context.WithCancel(context.Background())
-	r := &Resolver{cfg: cfg, stop: stop, certs: map[string]*CertificateUser{}, roles: map[string]grantSet{}}
-	if r.tokens, err = newVerifier(life, &r.cfg); err != nil {
+	out := &outbound{}
+	for _, host := range cfg.AllowHosts {
+		out.allow = append(out.allow, strings.ToLower(host))
+	}
+	if u, err := url.Parse(cfg.Arborist.URL); err == nil && cfg.Mode == ModeArborist {
+		out.allow = append(out.allow, strings.ToLower(u.Host)) // its URL is the operator's word that it may be asked there
+	}
+	r := &Resolver{cfg: cfg, out: out, stop: stop, certs: map[string]*CertificateUser{}, roles: map[string]grantSet{}}
+	if r.tokens, err = newVerifier(life, &r.cfg, out); err != nil {
 		stop()
 		return nil, fmt.Errorf("authorization: %w", err)
 	}
 	if cfg.Mode == ModeArborist {
-		if r.arborist, err = newArborist(life, &r.cfg); err != nil {
+		if r.arborist, err = newArborist(life, &r.cfg, out); err != nil {
 			stop()
 			return nil, fmt.Errorf("authorization: Arborist: %w", err)
 		}
@@ -75,6 +84,7 @@ func (r *Resolver) Close() {
 	for _, is := range r.tokens.issuers {
 		is.keys.wait()
 	}
+	r.out.close()
 }
 
 // Mode returns what decides.

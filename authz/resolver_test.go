@@ -23,7 +23,27 @@ import (
 	"ingle/fhir"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
+// TestCloseEndsEverything runs before the parallel tests do.
+func TestCloseEndsEverything(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	is := arboristtest.NewIssuer(t)
+	cl := newClock()
+	cfg := jwtConfig(is, cl)
+	cfg.Issuers[0].KeysURL = "" // discovery, so two clients
+	r, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := r.Resolve(t.Context(), bearer(is.Token(t, "alice", nil))); err != nil {
+			t.Fatal(err)
+		}
+		cl.Add(61 * time.Second) // the keys are read again beside the requests
+	}
+	r.Close()
+	is.Close()
+	goleak.VerifyNone(t, before)
+}
 
 func TestZeroScope(t *testing.T) {
 	var s Scope

@@ -50,10 +50,10 @@ const (
 	maxScopes   = 256
 )
 
-func newVerifier(ctx context.Context, cfg *Config) (*verifier, error) {
+func newVerifier(ctx context.Context, cfg *Config, out *outbound) (*verifier, error) {
 	v := &verifier{cfg: cfg, issuers: map[string]*trusted{}}
 	for _, is := range cfg.Issuers {
-		read, err := keysOf(is, outbound{allow: lower(cfg.AllowHosts)})
+		read, err := keysOf(is, out)
 		if err != nil {
 			return nil, fmt.Errorf("keys of issuer %q: %w", is.Issuer, err)
 		}
@@ -194,12 +194,4 @@ func (k key) verifies(alg, signed string, sig []byte) bool {
 		return false
 	}
 	return jwt.GetSigningMethod(alg).Verify(signed, sig, k.public) == nil
-}
-
-func lower(in []string) []string {
-	out := make([]string, len(in))
-	for i, s := range in {
-		out[i] = strings.ToLower(s)
-	}
-	return out
 }

@@ -68,11 +68,14 @@ func NewIssuer(t testing.TB) *Issuer {
 	t.Helper()
 	is := &Issuer{keys: []Key{NewKey(t, "key-1", "RS256")}}
 	is.server = httptest.NewServer(http.HandlerFunc(is.serve))
-	t.Cleanup(is.server.Close)
+	t.Cleanup(is.Close)
 	is.URL = is.server.URL + "/user"
 	is.KeysURL = is.server.URL + "/.well-known/jwks"
 	return is
 }
+
+// Close stops serving; closing twice is harmless.
+func (is *Issuer) Close() { is.server.Close() }
 
 func (is *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	is.mu.Lock()
