@@ -185,7 +185,7 @@ func readElement(n fhir.Node) *element {
 }
 
 func readElementType(t fhir.Node) elementType {
-	et := elementType{code: t.Get("code").Text(), profiles: texts(t.Get("profile")), targets: texts(t.Get("targetProfile")),
+	et := elementType{code: t.Get("code").Text(), profiles: unpinned(texts(t.Get("profile"))), targets: unpinned(texts(t.Get("targetProfile"))),
 		aggregation: texts(t.Get("aggregation")), versioning: t.Get("versioning").Text()}
 	for x := t.Get("extension").First(); x.Valid(); x = x.Next() {
 		switch x.Get("url").Text() {
@@ -207,17 +207,30 @@ func readElementType(t fhir.Node) elementType {
 }
 
 func readBinding(m fhir.Node) *binding {
-	b := &binding{strength: m.Get("strength").Text(), valueSet: m.Get("valueSet").Text()}
+	b := &binding{strength: m.Get("strength").Text(), valueSet: unpin(m.Get("valueSet").Text())}
 	for x := m.Get("extension").First(); x.Valid(); x = x.Next() {
 		if x.Get("url").Text() == extMaxBinding {
 			if v := x.Get("valueCanonical"); v.Valid() {
-				b.max = v.Text()
+				b.max = unpin(v.Text())
 			} else if v := x.Get("valueReference").Get("reference"); v.Valid() {
-				b.max = v.Text()
+				b.max = unpin(v.Text())
 			}
 		}
 	}
 	return b
+}
+
+// unpin takes the version off a canonical of the core specification, which
+// some publishers write and others do not: there is only one.
+func unpin(canonical string) string {
+	return strings.TrimSuffix(canonical, "|4.0.1")
+}
+
+func unpinned(list []string) []string {
+	for i, u := range list {
+		list[i] = unpin(u)
+	}
+	return list
 }
 
 func readSlicing(m fhir.Node) *slicing {
