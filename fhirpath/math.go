@@ -84,6 +84,7 @@ func computed(f func(d, x *apd.Decimal) (apd.Condition, error), x *apd.Decimal) 
 	if c, err := f(&r, x); err != nil || r.Form != apd.Finite || c.Overflow() {
 		return Value{}, false
 	}
+	plain(&r)
 	return Decimal(&r), true
 }
 
@@ -134,6 +135,7 @@ func log(ev *evaluation, n *syntax.Call, v Value, args []Value) (Value, bool, er
 			return Value{}, false, nil
 		}
 	}
+	plain(&r)
 	return Decimal(&r), true, ev.step(100)
 }
 
@@ -161,6 +163,7 @@ func power(ev *evaluation, n *syntax.Call, v Value, args []Value) (Value, bool, 
 		i, ok := integerResult(n)
 		return i, ok, nil
 	}
+	plain(&r)
 	return Decimal(&r), true, ev.step(100)
 }
 
