@@ -3,7 +3,6 @@ package search
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -22,6 +21,10 @@ type extraction struct {
 	// take part in sorting. They are marked by Raw and by this flag in parallel.
 	suffix []bool
 	absent []*Param // presence parameters whose element was not met
+	// the last canonical form computed: several parameters ask for the same one
+	lastUnit, lastValue string
+	lastCanonical       string
+	lastCanonicalUnit   int64
 }
 
 // IndexRows takes the index rows out of one resource, by its resourceType. A
@@ -39,9 +42,7 @@ func (r *Registry) IndexRows(doc *fhir.Doc) (*Rows, error) {
 		x.code(p, "false", "boolean")
 	}
 	for _, f := range t.beyond {
-		if err := x.evaluate(f); err != nil {
-			return nil, fmt.Errorf("search parameter %s.%s: %w", name, f.p.Code, err)
-		}
+		x.evaluate(f)
 	}
 	x.finish()
 	return &x.rows, nil
@@ -130,6 +131,9 @@ func (x *extraction) finishStrings() {
 	}
 	compare := func(a, b int) int {
 		s, t := &r.Strings[a], &r.Strings[b]
+		if s.K != t.K {
+			return cmp.Compare(s.K, t.K)
+		}
 		return cmp.Or(cmp.Compare(s.K, t.K), boolCompare(x.suffix[a], x.suffix[b]), strings.Compare(s.Val, t.Val),
 			strings.Compare(deref(s.Whole), deref(t.Whole)), strings.Compare(deref(s.Raw), deref(t.Raw)))
 	}
@@ -173,7 +177,10 @@ func deref(s *string) string {
 
 func finishQuantities(r *Rows) {
 	slices.SortFunc(r.Quantities, func(a, b QuantityRow) int {
-		return cmp.Or(cmp.Compare(a.K, b.K), compareDecimals(a.Lo, b.Lo), compareDecimals(a.Hi, b.Hi),
+		if a.K != b.K { // nearly always: numbers are not read for it
+			return cmp.Compare(a.K, b.K)
+		}
+		return cmp.Or(compareDecimals(a.Lo, b.Lo), compareDecimals(a.Hi, b.Hi),
 			cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.UText, b.UText), cmp.Compare(a.Sys, b.Sys))
 	})
 	r.Quantities = slices.CompactFunc(r.Quantities, func(a, b QuantityRow) bool {

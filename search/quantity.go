@@ -49,15 +49,35 @@ func (x *extraction) quantity(k, canonical int64, typ string, n fhir.Node) {
 	if system != ucumSystem || code == "" || canonical == 0 {
 		return
 	}
-	cu, ok := canonicalUnit(code)
+	clo, cunit, ok := x.canonicalForm(lo, code)
 	if !ok {
 		return
 	}
-	clo, ok1 := cu.convert(lo)
-	chi, ok2 := cu.convert(hi)
-	if ok1 && ok2 {
-		x.addQuantity(QuantityRow{K: canonical, Lo: clo, Hi: chi, Unit: unitCode(cu.unit)})
+	chi := clo
+	if hi != lo {
+		chi, _, ok = x.canonicalForm(hi, code)
 	}
+	if ok {
+		x.addQuantity(QuantityRow{K: canonical, Lo: clo, Hi: chi, Unit: cunit})
+	}
+}
+
+// canonicalForm converts a number in a UCUM unit; several parameters ask for
+// the same one in a row.
+func (x *extraction) canonicalForm(v, code string) (value string, unit int64, ok bool) {
+	if x.lastUnit == code && x.lastValue == v {
+		return x.lastCanonical, x.lastCanonicalUnit, x.lastCanonicalUnit != 0
+	}
+	x.lastUnit, x.lastValue, x.lastCanonicalUnit = code, v, 0
+	cu, ok := canonicalUnit(code)
+	if !ok {
+		return "", 0, false
+	}
+	if x.lastCanonical, ok = cu.convert(v); !ok {
+		return "", 0, false
+	}
+	x.lastCanonicalUnit = unitCode(cu.unit)
+	return x.lastCanonical, x.lastCanonicalUnit, true
 }
 
 // quantityRange returns the numbers a value stands for and the element that

@@ -305,6 +305,9 @@ func (c *compilation) beyondFrom(exprs []string, keys []sortColumn, rid string, 
 	}
 	alternatives = append(alternatives, and(same, last))
 	cond := "(" + strings.Join(alternatives, " OR ") + ")"
+	if from == len(keys) {
+		return cond
+	}
 	if k := keys[from]; k.cursor != nil && (!k.nullable || back) { // where the index begins
 		cmp := " >= "
 		if k.desc != back {

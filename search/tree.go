@@ -117,9 +117,6 @@ func (r *Registry) plant(t *typeIndex, p *Param) {
 	elements := map[string]bool{}
 	p.single = true
 	for _, b := range branches {
-		if b.root[0] >= 'a' && b.root[0] <= 'z' { // R4: InsurancePlan.name is "name | alias"
-			b = branch{root: t.name, steps: append([]step{{name: b.root, index: -1}}, b.steps...)}
-		}
 		if b.root != t.name && b.root != "Resource" && b.root != "DomainResource" {
 			continue
 		}

@@ -1,0 +1,430 @@
+package search
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ingle/fhir"
+	"ingle/internal/testdata"
+)
+
+// TestOracle asks random searches and compares sets, orders, totals and pages
+// with the oracle: 1,000 of them, 20,000 with INGLE_LONG=1.
+func TestOracle(t *testing.T) {
+	n := 1000
+	if os.Getenv("INGLE_LONG") != "" {
+		n = 20000
+	}
+	if testing.Short() {
+		n = 200
+	}
+	w := newWorld(t, registry(t))
+	w.synthea(t, "synthea/synthea-2.4.0-2019.tar.zst", 5)
+	w.examples(t)
+	w.flush(t, 0)
+	o := newOracle(w)
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("INGLE_SEED"); s != "" {
+		fmt.Sscan(s, &seed)
+	}
+	t.Logf("%d resources, %d searches, INGLE_SEED=%d", len(w.docs), n, seed)
+	g := &generator{o: o, r: rand.New(rand.NewPCG(seed, 1))}
+	for _, s := range w.docs {
+		if g.byType == nil {
+			g.byType = map[string][]*stored{}
+		}
+		g.byType[s.typ] = append(g.byType[s.typ], s)
+	}
+	for typ := range g.byType {
+		g.types = append(g.types, typ)
+	}
+	slices.Sort(g.types)
+	failed, hits := 0, 0
+	for i := 0; i < n; i++ {
+		text := g.search()
+		req := request(text)
+		want := o.answer(req)
+		got, back, total, err := w.pages(t, req, 1+g.r.IntN(60))
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", text, err)
+		case !slices.Equal(got, want):
+			t.Errorf("%s: %s", text, w.difference(got, want))
+		case !slices.Equal(back, want):
+			t.Errorf("%s: backwards %s", text, w.difference(back, want))
+		case total != int64(len(want)):
+			t.Errorf("%s: total %d, want %d", text, total, len(want))
+		default:
+			if len(want) > 0 {
+				hits++
+			}
+			continue
+		}
+		if failed++; failed >= 15 {
+			t.Fatal("too many differences")
+		}
+	}
+	t.Logf("search oracle: %d passed, %d failed; %d of them found something", n-failed, failed, hits)
+}
+
+func (w *world) difference(got, want []int64) string {
+	name := func(rid int64) string { s := w.docs[rid-1]; return s.typ + "/" + s.id }
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d found, %d wanted", len(got), len(want))
+	show := func(label string, a, b2 []int64) {
+		n := 0
+		for _, x := range a {
+			if !slices.Contains(b2, x) {
+				if n++; n > 2 {
+					return
+				}
+				fmt.Fprintf(&b, "; %s %s", label, name(x))
+			}
+		}
+	}
+	show("too much:", got, want)
+	show("missing:", want, got)
+	if len(got) == len(want) {
+		for i := range got {
+			if got[i] != want[i] {
+				fmt.Fprintf(&b, "; at %d %s instead of %s", i, name(got[i]), name(want[i]))
+				break
+			}
+		}
+	}
+	return b.String()
+}
+
+// examples adds the official example resources.
+func (w *world) examples(t testing.TB) {
+	t.Helper()
+	lu := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, data := range testdata.Tar(t, "r4-examples.tar.zst") {
+		if !strings.HasSuffix(name, ".json") || len(data) > 300_000 {
+			continue
+		}
+		doc, err := fhir.Parse(data, fhir.Limits{})
+		if err != nil || doc.Root().Get("id").Text() == "" || !w.reg.defs.IsResourceType(doc.Root().Get("resourceType").Text()) {
+			continue
+		}
+		lu = lu.Add(3 * time.Hour)
+		w.add(t, data, lu)
+	}
+}
+
+// generator makes searches whose values mostly occur in the data.
+type generator struct {
+	o      *oracle
+	r      *rand.Rand
+	byType map[string][]*stored
+	types  []string
+}
+
+func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
+
+func (g *generator) chance(p float64) bool { return g.r.Float64() < p }
+
+func (g *generator) search() string {
+	for {
+		typ := pick(g.r, g.types)
+		if g.chance(0.3) {
+			typ = pick(g.r, []string{"Observation", "Patient", "Encounter", "Condition", "MedicationRequest"})
+		}
+		var parts []string
+		for range 1 + g.r.IntN(3) {
+			if s := g.term(typ, 0); s != "" {
+				parts = append(parts, s)
+			}
+		}
+		if len(parts) == 0 && g.chance(0.9) {
+			continue
+		}
+		if g.chance(0.4) {
+			if s := g.sort(typ); s != "" {
+				parts = append(parts, s)
+			}
+		}
+		return typ + "?" + strings.Join(parts, "&")
+	}
+}
+
+func (g *generator) sort(typ string) string {
+	var keys []string
+	for range 1 + g.r.IntN(2) {
+		p := pick(g.r, g.o.w.reg.Params(typ))
+		ok := slices.Contains([]string{"date", "string", "token", "number", "quantity", "uri", "reference"}, p.Type) &&
+			(p.indexed || p.Code == "_id" || p.Code == "_lastUpdated")
+		if !ok {
+			continue
+		}
+		key := p.Code
+		if g.chance(0.5) {
+			key = "-" + key
+		}
+		keys = append(keys, key)
+	}
+	if keys == nil {
+		return ""
+	}
+	return "_sort=" + strings.Join(keys, ",")
+}
+
+// sample is a resource of the type with a value of the parameter.
+func (g *generator) sample(p *Param) (*stored, []found) {
+	for range 12 {
+		s := pick(g.r, g.byType[p.resource])
+		if v := g.o.values(p.Definition, s); len(v) > 0 {
+			return s, v
+		}
+	}
+	return nil, nil
+}
+
+// term is one parameter with a value, "" where none comes to mind.
+func (g *generator) term(typ string, depth int) string {
+	if depth < 2 && g.chance(0.15) {
+		return g.link(typ, depth)
+	}
+	p := pick(g.r, g.o.w.reg.Params(typ))
+	switch p.Code {
+	case "_id":
+		return "_id=" + pick(g.r, g.byType[typ]).id
+	case "_lastUpdated":
+		return "_lastUpdated=" + g.prefix() + pick(g.r, g.byType[typ]).lu.Format(pick(g.r, []string{"2006", "2006-01", "2006-01-02", "2006-01-02T15:04:05Z"}))
+	}
+	if !p.indexed {
+		return ""
+	}
+	if g.chance(0.06) && p.Type != "composite" && p.Type != "special" {
+		return p.Code + ":missing=" + pick(g.r, []string{"true", "false"})
+	}
+	s, vals := g.sample(p)
+	if s == nil {
+		return ""
+	}
+	name, values := p.Code, []string{}
+	modifier := ""
+	switch p.Type {
+	case "token":
+		if g.chance(0.1) {
+			modifier = ":not"
+		}
+	case "string":
+		if g.chance(0.4) {
+			modifier = pick(g.r, []string{":exact", ":contains"})
+		}
+	case "uri":
+		if g.chance(0.3) {
+			modifier = pick(g.r, []string{":above", ":below"})
+		}
+	}
+	for i := 0; i < 1 || g.chance(0.15) && i < 4; i++ {
+		v := g.value(p.Type, pick(g.r, vals), s, modifier)
+		if p.Type == "composite" {
+			v = g.compositeValue(p.Definition, pick(g.r, vals), s)
+		}
+		if v == "" {
+			return ""
+		}
+		if strings.HasPrefix(v, "urn:") && modifier != "" {
+			modifier = ""
+		}
+		values = append(values, v)
+	}
+	return name + modifier + "=" + strings.Join(values, ",")
+}
+
+// link is a chain or _has.
+func (g *generator) link(typ string, depth int) string {
+	if g.chance(0.5) {
+		p := pick(g.r, g.o.w.reg.Params(typ))
+		if p.Type != "reference" || !p.indexed {
+			return ""
+		}
+		s, vals := g.sample(p)
+		if s == nil {
+			return ""
+		}
+		for _, r := range g.o.refs(pick(g.r, vals), s) {
+			if t := g.o.w.byKey[r]; t != nil && (len(p.Targets) == 0 || slices.Contains(p.Targets, t.typ)) {
+				if inner := g.term(t.typ, depth+1); inner != "" {
+					return p.Code + ":" + t.typ + "." + inner
+				}
+			}
+		}
+		return ""
+	}
+	from := pick(g.r, g.types)
+	p := pick(g.r, g.o.w.reg.Params(from))
+	if p.Type != "reference" || !p.indexed || len(p.Targets) > 0 && !slices.Contains(p.Targets, typ) {
+		return ""
+	}
+	if inner := g.term(from, depth+1); inner != "" {
+		return "_has:" + from + ":" + p.Code + ":" + inner
+	}
+	return ""
+}
+
+func (g *generator) prefix() string {
+	return pick(g.r, []string{"", "", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
+}
+
+func escapeValue(s string) string {
+	return strings.NewReplacer(`\`, `\\`, ",", `\,`, "|", `\|`, "$", `\$`).Replace(s)
+}
+
+func (g *generator) value(typ string, f found, s *stored, modifier string) string {
+	switch typ {
+	case "token":
+		toks := f.tokens()
+		if len(toks) == 0 {
+			return ""
+		}
+		t := pick(g.r, toks)
+		code := t.code
+		if !t.cased && g.chance(0.2) {
+			code = strings.ToUpper(code)
+		}
+		system := ""
+		if len(t.systems) > 0 {
+			system = pick(g.r, t.systems)
+		}
+		switch g.r.IntN(5) {
+		case 0:
+			if code != "" {
+				return "|" + escapeValue(code)
+			}
+		case 1:
+			if system != "" {
+				return escapeValue(system) + "|"
+			}
+		case 2, 3:
+			if system != "" || code != "" {
+				return escapeValue(system) + "|" + escapeValue(code)
+			}
+		}
+		return escapeValue(code)
+	case "date":
+		d := f.dates()
+		if len(d) == 0 {
+			return ""
+		}
+		at := pick(g.r, d)
+		micro := at.lo
+		if micro == since || g.chance(0.5) && at.hi != ever {
+			micro = at.hi
+		}
+		tm := time.UnixMicro(micro).UTC()
+		if g.chance(0.3) {
+			tm = tm.Add(time.Duration(g.r.IntN(2000)-1000) * time.Hour)
+		}
+		layout := pick(g.r, []string{"2006", "2006-01", "2006-01-02", "2006-01-02", "2006-01-02T15:04Z", "2006-01-02T15:04:05Z", "2006-01-02T15:04:05.000Z", "zone"})
+		if layout == "zone" {
+			return g.prefix() + tm.In(time.FixedZone("", -5*3600)).Format(time.RFC3339)
+		}
+		return g.prefix() + tm.Format(layout)
+	case "string":
+		texts := f.texts()
+		if len(texts) == 0 {
+			return ""
+		}
+		v := pick(g.r, texts).s
+		runes := []rune(v)
+		switch {
+		case modifier == ":exact":
+			if g.chance(0.2) {
+				v = strings.ToLower(v)
+			}
+		case modifier == ":contains":
+			a := g.r.IntN(len(runes))
+			v = string(runes[a:min(len(runes), a+1+g.r.IntN(8))])
+		default:
+			v = string(runes[:1+g.r.IntN(len(runes))])
+			if words := strings.Fields(v); len(words) > 1 && g.chance(0.3) {
+				v = words[1]
+			}
+		}
+		if strings.TrimSpace(v) == "" {
+			return ""
+		}
+		if g.chance(0.2) && modifier != ":exact" {
+			v = strings.ToUpper(v)
+		}
+		return escapeValue(v)
+	case "uri":
+		v := f.n.Text()
+		if i := strings.LastIndexByte(v, '/'); modifier == ":below" && i > 8 {
+			v = v[:i+g.r.IntN(2)]
+		}
+		if modifier == ":above" {
+			v += "/x"
+		}
+		return escapeValue(v)
+	case "reference":
+		refs := g.o.refs(f, s)
+		if len(refs) == 0 {
+			return ""
+		}
+		r := pick(g.r, refs)
+		if t, id, ok := strings.Cut(r, "/"); ok && g.o.w.reg.defs.IsResourceType(t) && !strings.Contains(id, "/") && g.chance(0.3) {
+			p := g.o.w.byKey[r]
+			if p != nil {
+				return id
+			}
+		}
+		return strings.ReplaceAll(escapeValue(r), `\|`, "|")
+	case "number", "quantity":
+		nums := f.numbers()
+		if len(nums) == 0 {
+			return ""
+		}
+		n := pick(g.r, nums)
+		v := n.lo
+		if v == nil {
+			v = n.hi
+		}
+		text := v.FloatString(g.r.IntN(4))
+		if strings.HasPrefix(text, "-0") && strings.Trim(text, "-0.") == "" {
+			text = strings.TrimPrefix(text, "-")
+		}
+		text = g.prefix() + text
+		if typ == "quantity" {
+			switch {
+			case g.chance(0.3) && n.unit != "":
+				return text + "|" + escapeValue(n.system) + "|" + escapeValue(n.unit)
+			case g.chance(0.3) && n.text != "":
+				return text + "||" + escapeValue(n.text)
+			case g.chance(0.1) && n.system != "":
+				return text + "|" + escapeValue(n.system) + "|"
+			}
+		}
+		return text
+	}
+	return ""
+}
+
+func (g *generator) compositeValue(p *fhir.SearchParam, base found, s *stored) string {
+	var parts []string
+	for _, c := range p.Components {
+		def := g.o.w.reg.defs.SearchParamByURL(c.Definition)
+		focus, ok := elementOf(base)
+		if !ok {
+			return ""
+		}
+		vals := g.o.eval(c.Expression, s.doc, focus)
+		if len(vals) == 0 {
+			return ""
+		}
+		v := g.value(def.Type, pick(g.r, vals), s, "")
+		if v == "" || strings.HasSuffix(v, "|") && def.Type == "token" || strings.HasPrefix(v, "|") && def.Type == "token" && false {
+			return ""
+		}
+		parts = append(parts, v)
+	}
+	return strings.Join(parts, "$")
+}
