@@ -54,7 +54,7 @@ func (s *Service) Capabilities(ctx context.Context, _ Source, sw Software) []byt
 	w.str("codeSearch", "all")
 	w.key("validateCode").open('{').boolean("translations", true).close('}')
 	w.key("translation").open('{').boolean("needsMap", false).close('}')
-	if s.opt.Closures != nil {
+	if s.opt.Concepts != nil {
 		w.key("closure").open('{').boolean("translation", false).close('}')
 	}
 	return w.close('}').b
@@ -77,14 +77,14 @@ func (s *Service) listSystems(ctx context.Context) []listedSystem {
 		by[url] = &listedSystem{url: url, compositional: c.Info().Compositional}
 	}
 	if s.opt.Concepts != nil {
-		if list, err := s.opt.Concepts.StoredVersions(ctx, ""); err == nil {
+		if list, err := s.opt.Concepts.Versions(ctx, ""); err == nil {
 			for _, v := range list {
-				x := by[v.Info.URL]
+				x := by[v.URL]
 				if x == nil {
-					x = &listedSystem{url: v.Info.URL}
-					by[v.Info.URL] = x
+					x = &listedSystem{url: v.URL}
+					by[v.URL] = x
 				}
-				x.versions = append(x.versions, v.Info.Version)
+				x.versions = append(x.versions, v.Version)
 			}
 		}
 	}

@@ -7,30 +7,15 @@ import (
 	"time"
 
 	"ingle/fhir"
+	"ingle/store/concepts"
 )
-
-// ClosureStore keeps the tables of $closure. A table belongs to one caller.
-type ClosureStore interface {
-	// Reset makes the table, or empties it.
-	Reset(ctx context.Context, owner, name string) error
-	// Add appends the codings that the table does not have yet, under the next
-	// version, and returns all codings with their versions and the table's
-	// version. ok is false if there is no such table.
-	Add(ctx context.Context, owner, name string, codings []Coding) (all []ClosureCoding, version int, ok bool, err error)
-}
-
-// ClosureCoding is a coding of a closure table and the version that added it.
-type ClosureCoding struct {
-	System, Code string
-	Added        int
-}
 
 const maxClosure = 10_000
 
 // Closure answers $closure (R4 terminology-service 4.7.9): the relations that
 // new codings bring to the caller's table, or all since a version.
 func (s *Service) Closure(ctx context.Context, src Source, owner string, p *Parameters) ([]byte, error) {
-	if s.opt.Closures == nil {
+	if s.opt.Concepts == nil {
 		return nil, fhir.Errorf(422, fhir.CodeNotSupported, "this server keeps no closure tables")
 	}
 	r := s.newRun(ctx, src)
@@ -59,7 +44,7 @@ func (s *Service) Closure(ctx context.Context, src Source, owner string, p *Para
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "send either concepts to add or a version to replay from, not both")
 	}
 	if len(codings) == 0 && since == "" {
-		if err := s.opt.Closures.Reset(ctx, owner, name); err != nil {
+		if err := s.opt.Concepts.ResetClosure(ctx, owner, name); err != nil {
 			return nil, err
 		}
 		return closureMap(name, 0, nil, s.opt.Now()), nil
@@ -83,7 +68,11 @@ func (s *Service) Closure(ctx context.Context, src Source, owner string, p *Para
 		}
 		codings[i].Code = c.Code
 	}
-	all, version, ok, err := s.opt.Closures.Add(ctx, owner, name, codings)
+	systems, codes := make([]string, len(codings)), make([]string, len(codings))
+	for i, c := range codings {
+		systems[i], codes[i] = c.System, c.Code
+	}
+	all, version, ok, err := s.opt.Concepts.ExtendClosure(ctx, owner, name, systems, codes)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +98,7 @@ func (s *Service) Closure(ctx context.Context, src Source, owner string, p *Para
 	return closureMap(name, version, relations, s.opt.Now()), nil
 }
 
-func addedAny(all []ClosureCoding, version int) bool {
+func addedAny(all []concepts.Coding, version int) bool {
 	for _, c := range all {
 		if c.Added == version {
 			return true
@@ -123,9 +112,9 @@ type relation struct{ system, source, target, equivalence string }
 
 // relations are those between codings of which at least one was added after a
 // version.
-func (r *run) relations(all []ClosureCoding, after int) ([]relation, error) {
+func (r *run) relations(all []concepts.Coding, after int) ([]relation, error) {
 	var out []relation
-	concepts := make([]*Concept, len(all))
+	defined := make([]*Concept, len(all))
 	systems := make([]System, len(all))
 	for i, c := range all {
 		sys, err := r.system(c.System, "")
@@ -133,19 +122,19 @@ func (r *run) relations(all []ClosureCoding, after int) ([]relation, error) {
 			return nil, err
 		}
 		systems[i] = sys
-		if concepts[i], err = sys.Concept(r.ctx, c.Code); err != nil {
+		if defined[i], err = sys.Concept(r.ctx, c.Code); err != nil {
 			return nil, err
 		}
 	}
 	for i, a := range all {
 		for k, b := range all {
-			if i == k || a.System != b.System || a.Added <= after && b.Added <= after || concepts[i] == nil || concepts[k] == nil {
+			if i == k || a.System != b.System || a.Added <= after && b.Added <= after || defined[i] == nil || defined[k] == nil {
 				continue
 			}
 			if err := r.spend(1); err != nil {
 				return nil, err
 			}
-			up, err := systems[i].Subsumes(r.ctx, concepts[k], concepts[i])
+			up, err := systems[i].Subsumes(r.ctx, defined[k], defined[i])
 			if err != nil {
 				return nil, err
 			}

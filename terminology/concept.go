@@ -1,6 +1,9 @@
 package terminology
 
-import "ingle/fhir"
+import (
+	"ingle/fhir"
+	"ingle/store/concepts"
+)
 
 // Concept is one concept of a code system.
 type Concept struct {
@@ -15,26 +18,26 @@ type Concept struct {
 	Extensions   []Extension // the ones that an expansion carries along
 
 	ref    int64 // the system's own handle
-	stored *StoredConcept
+	stored *concepts.Concept
 }
 
 // Designation is another name of a concept.
 type Designation struct {
-	Language   string
-	Use        Coding
-	Value      string
-	Source     string // canonical of the supplement it comes from, "" for the code system itself
-	Extensions []Extension
+	Language   string      `json:"l,omitempty"`
+	Use        Coding      `json:"u,omitzero"`
+	Value      string      `json:"v"`
+	Source     string      `json:"-"` // canonical of the supplement it comes from, "" for the code system itself
+	Extensions []Extension `json:"-"`
 }
 
 // Property is one property value of a concept. Type is the suffix of FHIR's
 // value[x] (Code, String, Boolean, Integer, Decimal, DateTime, Coding). Value is
 // the primitive as text; a Coding has it in Coding.
 type Property struct {
-	Code   string
-	Type   string
-	Value  string
-	Coding Coding
+	Code   string `json:"c"`
+	Type   string `json:"t"`
+	Value  string `json:"v,omitempty"`
+	Coding Coding `json:"k,omitzero"`
 }
 
 // Extension is an extension as it was written.
@@ -45,9 +48,10 @@ type Extension struct {
 
 // Coding is a system, version, code and display.
 type Coding struct {
-	System, Version, Code, Display string
-	UserSelected                   bool
-	raw                            []byte
+	System  string `json:"s,omitempty"`
+	Version string `json:"n,omitempty"`
+	Code    string `json:"c,omitempty"`
+	Display string `json:"d,omitempty"`
 }
 
 func codingOf(n fhir.Node) Coding {
@@ -56,7 +60,6 @@ func codingOf(n fhir.Node) Coding {
 		Version: n.Get("version").Text(),
 		Code:    n.Get("code").Text(),
 		Display: n.Get("display").Text(),
-		raw:     n.Raw(),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ingle/fhir"
+	"ingle/store/concepts"
 
 	"github.com/maypok86/otter/v2"
 )
@@ -26,12 +27,10 @@ type Options struct {
 	CacheWeight int
 	NoCache     bool
 
-	// Concepts holds imported code systems; nil for none.
-	Concepts ConceptStore
+	// Concepts holds imported code systems and the tables of $closure; nil for none.
+	Concepts *concepts.Store
 	// Remote are other terminology servers, asked for the systems they are named for.
 	Remote []*Remote
-	// Closures keeps the tables of $closure; nil turns the operation off.
-	Closures ClosureStore
 
 	// Now is the clock. Default time.Now.
 	Now func() time.Time

@@ -2,108 +2,39 @@ package terminology
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"unicode"
 
-	"strings"
+	"ingle/store/concepts"
 )
-
-// ConceptStore holds imported code systems. Concepts have places: numbers in the
-// pre-order of the hierarchy, so that what lies below a concept is a few spans
-// of places.
-type ConceptStore interface {
-	// StoredVersions lists the imported versions of a code system; url "" for all.
-	StoredVersions(ctx context.Context, url string) ([]StoredVersion, error)
-	// StoredConcept finds a concept by code, nil if there is none. fold ignores case.
-	StoredConcept(ctx context.Context, id int32, code string, fold bool) (*StoredConcept, error)
-	// StoredPage returns the concepts that a selection picks, by place.
-	StoredPage(ctx context.Context, id int32, sel *Selection) ([]*StoredConcept, error)
-	// StoredCount counts them, -1 if there are more than limit.
-	StoredCount(ctx context.Context, id int32, sel *Selection, limit int) (int, error)
-	// StoredAncestors returns the places above a place.
-	StoredAncestors(ctx context.Context, id int32, place int64) ([]int64, error)
-}
-
-// StoredVersion is one imported version of a code system.
-type StoredVersion struct {
-	ID       int32
-	Info     SystemInfo
-	Concepts int
-}
-
-// StoredConcept is a concept with its place.
-type StoredConcept struct {
-	Concept
-	Place   int64
-	Parents []int64 // places
-	Below   []Span  // places of what is below it, without itself
-}
-
-// Span is a range of places, both ends in it.
-type Span struct{ Lo, Hi int64 }
-
-func inSpans(spans []Span, place int64) bool {
-	for _, s := range spans {
-		if s.Lo <= place && place <= s.Hi {
-			return true
-		}
-	}
-	return false
-}
-
-// Selection picks concepts of one stored code system. All conditions must hold;
-// a zero one always does.
-type Selection struct {
-	Spans      [][]Span // each list: in one of its spans
-	NotIn      []Span   // in none of them
-	Places     [][]int64
-	ChildOf    []int64 // a direct child of each
-	Leaf       bool    // nothing below it
-	Codes      []string
-	NotCodes   []string
-	Displays   []string
-	Properties []PropertyTest
-	Words      []string // each begins a word of the concept's names, folded
-	ActiveOnly bool
-	Abstract   *bool
-	Inactive   *bool
-	After      int64 // places from here on; 0 for all (places begin at 1)
-	Offset     int
-	Limit      int
-	None       bool // nothing at all
-}
-
-// PropertyTest is a condition on the values of a property.
-type PropertyTest struct {
-	Code   string
-	Values []string // nil: any value
-	Not    bool     // no value of these, or no value at all
-}
 
 // storedSystem is an imported code system.
 type storedSystem struct {
 	info  SystemInfo
 	id    int32
-	store ConceptStore
-	roots sync.Map // code → *StoredConcept: what filters name
+	store *concepts.Store
+	roots sync.Map // code → *concepts.Concept: what filters name
 }
 
 // storedSystem finds an imported version, and the versions that there are.
 func (s *Service) storedSystem(ctx context.Context, url, version string, stub *SystemInfo) (System, []string, error) {
-	list, err := s.opt.Concepts.StoredVersions(ctx, url)
+	list, err := s.opt.Concepts.Versions(ctx, url)
 	if err != nil {
 		return nil, nil, err
 	}
-	var best *StoredVersion
+	var best *concepts.Version
 	var versions []string
 	for i := range list {
 		v := &list[i]
-		versions = append(versions, v.Info.Version)
-		if version != "" && !matchVersion(version, v.Info.Version) {
+		versions = append(versions, v.Version)
+		if version != "" && !matchVersion(version, v.Version) {
 			continue
 		}
-		if best == nil || compareVersions(v.Info.Version, best.Info.Version) > 0 {
+		if best == nil || compareVersions(v.Version, best.Version) > 0 {
 			best = v
 		}
 	}
@@ -116,8 +47,12 @@ func (s *Service) storedSystem(ctx context.Context, url, version string, stub *S
 			return have.(System), versions, nil
 		}
 	}
-	out := &storedSystem{info: best.Info, id: best.ID, store: s.opt.Concepts}
-	if out.info.Content = "complete"; stub != nil {
+	out := &storedSystem{id: best.ID, store: s.opt.Concepts}
+	if err := json.Unmarshal(best.Info, &out.info); err != nil {
+		return nil, nil, fmt.Errorf("terminology: the facts of %s: %w", url, err)
+	}
+	out.info.URL, out.info.Version = best.URL, best.Version
+	if stub != nil {
 		out.info.Title, out.info.ValueSet = orElse(out.info.Title, stub.Title), orElse(out.info.ValueSet, stub.ValueSet)
 	}
 	if s.cache != nil {
@@ -129,11 +64,11 @@ func (s *Service) storedSystem(ctx context.Context, url, version string, stub *S
 // Info returns the facts of the imported version.
 func (s *storedSystem) Info() *SystemInfo { return &s.info }
 
-func (s *storedSystem) find(ctx context.Context, code string) (*StoredConcept, error) {
+func (s *storedSystem) find(ctx context.Context, code string) (*concepts.Concept, error) {
 	if len(code) > 1000 {
 		return nil, nil
 	}
-	return s.store.StoredConcept(ctx, s.id, code, !s.info.CaseSensitive)
+	return s.store.Concept(ctx, s.id, s.fold(code), !s.info.CaseSensitive)
 }
 
 // Concept finds a concept by code.
@@ -142,20 +77,32 @@ func (s *storedSystem) Concept(ctx context.Context, code string) (*Concept, erro
 	if c == nil || err != nil {
 		return nil, err
 	}
-	return s.out(c), nil
+	return s.out(c)
 }
 
-func (s *storedSystem) out(c *StoredConcept) *Concept {
-	s.info.settle(&c.Concept)
-	c.Concept.ref = c.Place
-	c.Concept.stored = c
-	return &c.Concept
+func (s *storedSystem) fold(code string) string {
+	if s.info.CaseSensitive {
+		return code
+	}
+	return strings.ToLower(code)
+}
+
+// out turns a row into a concept.
+func (s *storedSystem) out(row *concepts.Concept) (*Concept, error) {
+	c := &Concept{Code: row.Code, Display: row.Display, Definition: row.Definition, Abstract: row.Abstract, Inactive: row.Inactive, ref: row.Place, stored: row}
+	if err := unpack(row.More, c); err != nil {
+		return nil, fmt.Errorf("terminology: concept %s of %s: %w", row.Code, s.info.URL, err)
+	}
+	if p := c.property(s.info.propertyCode("status")); p != nil {
+		c.Status = p.Value
+	}
+	return c, nil
 }
 
 // root is a concept that a filter names; these are few and asked for often.
-func (s *storedSystem) root(ctx context.Context, code string) (*StoredConcept, error) {
+func (s *storedSystem) root(ctx context.Context, code string) (*concepts.Concept, error) {
 	if c, ok := s.roots.Load(code); ok {
-		return c.(*StoredConcept), nil
+		return c.(*concepts.Concept), nil
 	}
 	c, err := s.find(ctx, code)
 	if err != nil || c == nil {
@@ -170,8 +117,8 @@ func (s *storedSystem) Accepts(f *Filter) string { return acceptsFilter(&s.info,
 
 // plan turns a query into a selection; rest are the filters that the store
 // cannot apply.
-func (s *storedSystem) plan(ctx context.Context, q *Query) (*Selection, []Filter, error) {
-	sel := &Selection{ActiveOnly: q.ActiveOnly, Words: words(q.Text), Offset: q.Offset, Limit: q.Limit}
+func (s *storedSystem) plan(ctx context.Context, q *Query) (*concepts.Selection, []Filter, error) {
+	sel := &concepts.Selection{ActiveOnly: q.ActiveOnly, Words: words(q.Text), Offset: q.Offset, Limit: q.Limit}
 	if q.Text != "" && len(sel.Words) == 0 {
 		sel.None = true
 	}
@@ -196,11 +143,11 @@ func (s *storedSystem) plan(ctx context.Context, q *Query) (*Selection, []Filter
 		case f.Property == "parent", f.Property == "child", f.Property == "display", f.Property == "definition", f.onCode(), f.Property == "inactive":
 			rest = append(rest, *f)
 		case f.Op == "=", f.Op == "in":
-			sel.Properties = append(sel.Properties, PropertyTest{Code: s.propertyName(f.Property), Values: orList(f)})
+			sel.Properties = append(sel.Properties, concepts.PropertyTest{Prop: s.propertyNumber(f.Property), Values: orList(f)})
 		case f.Op == "not-in":
-			sel.Properties = append(sel.Properties, PropertyTest{Code: s.propertyName(f.Property), Values: f.values, Not: true})
+			sel.Properties = append(sel.Properties, concepts.PropertyTest{Prop: s.propertyNumber(f.Property), Values: f.values, Not: true})
 		case f.Op == "exists":
-			sel.Properties = append(sel.Properties, PropertyTest{Code: s.propertyName(f.Property), Not: f.Value == "false"})
+			sel.Properties = append(sel.Properties, concepts.PropertyTest{Prop: s.propertyNumber(f.Property), Not: f.Value == "false"})
 		default:
 			rest = append(rest, *f)
 		}
@@ -220,17 +167,13 @@ func orList(f *Filter) []string {
 	return []string{f.Value}
 }
 
-// propertyName is the code under which a property is stored.
-func (s *storedSystem) propertyName(name string) string {
-	for _, p := range s.info.Properties {
-		if p.URI == name {
-			return p.Code
-		}
-	}
-	return name
+// propertyNumber is the number under which a property's values are stored, -1
+// for none.
+func (s *storedSystem) propertyNumber(name string) int16 {
+	return int16(slices.IndexFunc(s.info.Properties, func(p PropertyInfo) bool { return p.Code == name || p.URI == name }))
 }
 
-func (s *storedSystem) planHierarchy(ctx context.Context, sel *Selection, f *Filter) error {
+func (s *storedSystem) planHierarchy(ctx context.Context, sel *concepts.Selection, f *Filter) error {
 	c, err := s.root(ctx, f.Value)
 	if err != nil {
 		return err
@@ -239,10 +182,10 @@ func (s *storedSystem) planHierarchy(ctx context.Context, sel *Selection, f *Fil
 		sel.None = sel.None || f.Op != "is-not-a"
 		return nil
 	}
-	self := Span{c.Place, c.Place}
+	self := concepts.Span{Lo: c.Place, Hi: c.Place}
 	switch f.Op {
 	case "is-a":
-		sel.Spans = append(sel.Spans, append([]Span{self}, c.Below...))
+		sel.Spans = append(sel.Spans, append([]concepts.Span{self}, c.Below...))
 	case "descendent-of":
 		sel.Spans = append(sel.Spans, c.Below)
 		sel.None = sel.None || len(c.Below) == 0
@@ -255,7 +198,7 @@ func (s *storedSystem) planHierarchy(ctx context.Context, sel *Selection, f *Fil
 	case "child-of":
 		sel.ChildOf = append(sel.ChildOf, c.Place)
 	case "generalizes":
-		up, err := s.store.StoredAncestors(ctx, s.id, c.Place)
+		up, err := s.store.Ancestors(ctx, s.id, c.Place)
 		if err != nil {
 			return err
 		}
@@ -277,12 +220,15 @@ func (s *storedSystem) Walk(ctx context.Context, q *Query, yield func(*Concept) 
 		sel.Limit, sel.Offset, whole = storedPage, 0, true
 	}
 	for {
-		page, err := s.store.StoredPage(ctx, s.id, sel)
+		page, err := s.store.Page(ctx, s.id, sel)
 		if err != nil {
 			return err
 		}
 		for _, c := range page {
-			out := s.out(c)
+			out, err := s.out(c)
+			if err != nil {
+				return err
+			}
 			if ok, err := s.Matches(ctx, out, rest); err != nil {
 				return err
 			} else if ok && !yield(out) {
@@ -292,7 +238,7 @@ func (s *storedSystem) Walk(ctx context.Context, q *Query, yield func(*Concept) 
 		if !whole || len(page) < sel.Limit {
 			return nil
 		}
-		sel.After = page[len(page)-1].Place + 1
+		sel.After = page[len(page)-1].Place
 	}
 }
 
@@ -308,7 +254,7 @@ func (s *storedSystem) Count(ctx context.Context, q *Query) (int, error) {
 	if sel.None {
 		return 0, nil
 	}
-	return s.store.StoredCount(ctx, s.id, sel, maxCount)
+	return s.store.Count(ctx, s.id, sel, maxCount)
 }
 
 // Matches applies filters to one concept, without reading others.
@@ -339,7 +285,7 @@ func (s *storedSystem) Matches(ctx context.Context, c *Concept, filters []Filter
 			}
 			return false, nil
 		}
-		below, same := inSpans(of.Below, c.ref), of.Place == c.ref
+		below, same := concepts.In(of.Below, c.ref), of.Place == c.ref
 		ok := false
 		switch f.Op {
 		case "is-a":
@@ -351,7 +297,7 @@ func (s *storedSystem) Matches(ctx context.Context, c *Concept, filters []Filter
 		case "is-not-a":
 			ok = !same && !below
 		case "generalizes":
-			ok = same || c.stored != nil && inSpans(c.stored.Below, of.Place)
+			ok = same || c.stored != nil && concepts.In(c.stored.Below, of.Place)
 		case "child-of":
 			if c.stored != nil {
 				for _, p := range c.stored.Parents {
@@ -371,7 +317,7 @@ func (s *storedSystem) Subsumes(_ context.Context, a, b *Concept) (bool, error) 
 	if a.stored == nil || b.stored == nil {
 		return false, fmt.Errorf("a concept of another code system was asked of %s", s.info.URL)
 	}
-	return inSpans(a.stored.Below, b.ref), nil
+	return concepts.In(a.stored.Below, b.ref), nil
 }
 
 // Parents returns the direct parents.
@@ -388,7 +334,7 @@ func (s *storedSystem) neighbours(ctx context.Context, c *Concept, up bool) ([]*
 	if c.stored == nil {
 		return nil, nil
 	}
-	sel := &Selection{Limit: 10_000}
+	sel := &concepts.Selection{Limit: 10_000}
 	if up {
 		if len(c.stored.Parents) == 0 {
 			return nil, nil
@@ -398,26 +344,40 @@ func (s *storedSystem) neighbours(ctx context.Context, c *Concept, up bool) ([]*
 		if len(c.stored.Below) == 0 {
 			return nil, nil
 		}
-		sel.ChildOf = []int64{c.Place()}
+		sel.ChildOf = []int64{c.ref}
 	}
-	page, err := s.store.StoredPage(ctx, s.id, sel)
+	page, err := s.store.Page(ctx, s.id, sel)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]*Concept, len(page))
 	for i, p := range page {
-		out[i] = s.out(p)
+		if out[i], err = s.out(p); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
-
-// Place is the concept's place in its system.
-func (c *Concept) Place() int64 { return c.ref }
 
 // words splits text into folded words, as imported names are split.
 func words(text string) []string {
 	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
 
-// Words is how names are split for the text filter: folded words.
-func Words(text string) []string { return words(text) }
+// more is what a row holds beside its columns.
+type more struct {
+	Designations []Designation `json:"d,omitempty"`
+	Properties   []Property    `json:"p,omitempty"`
+}
+
+func unpack(text string, c *Concept) error {
+	if text == "" {
+		return nil
+	}
+	var m more
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return err
+	}
+	c.Designations, c.Properties = m.Designations, m.Properties
+	return nil
+}
