@@ -51,7 +51,7 @@ func main() {
 		}
 		return config.Load(file, os.Environ())
 	}
-	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), configCommand(settings), healthcheckCommand(settings), versionCommand())
+	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		fmt.Fprintln(os.Stderr, "ingle:", err)
 		return exitStatus(exitUsage)

@@ -1,0 +1,17 @@
+package load
+
+// Documents gives every JSON document below the paths to yield, unpacked, in
+// the order in which Run sends them; NDJSON comes in pieces of whole lines. name
+// is for people.
+func Documents(paths []string, yield func(name string, data []byte) error) error {
+	names, _, err := files(paths)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := walk(name, func(int) {}, func(p piece) error { return yield(p.file, p.data) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
