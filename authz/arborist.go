@@ -37,7 +37,7 @@ var errArborist = errors.New("Arborist cannot be asked")
 const (
 	maxMapping = 64 << 20        // bytes of one answer
 	failedFor  = 1 * time.Second // a failure is the answer for so long
-	maxAsking  = 64              // questions to Arborist under way at once
+	maxAsking  = 64              // questions to one service under way at once
 )
 
 // arborist asks Arborist for grants and keeps the answers for CacheTTL, counted
@@ -208,4 +208,12 @@ func (a *arborist) ask(ctx context.Context, s subject, token string) (grantSet, 
 		return grantSet{}, fmt.Errorf("%w: its answer is not understood: %w", errArborist, err)
 	}
 	return g, nil
+}
+
+// health asks whether Arborist is well.
+func (a *arborist) health(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Arborist.Timeout)
+	defer cancel()
+	_, err := get(ctx, a.client, a.base+"/health", 64<<10)
+	return err
 }

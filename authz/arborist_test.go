@@ -478,3 +478,36 @@ func TestLargeMapping(t *testing.T) {
 		t.Errorf("reading a mapping of %d bytes took %v, fetching it %v", len(body), work, call)
 	}
 }
+
+func TestPreviewAndHealth(t *testing.T) {
+	t.Parallel()
+	c := newCommons(t, nil)
+	mapping := c.Must(t, "POST", "/auth/mapping", map[string]any{"username": "carol"})
+	client := c.Must(t, "POST", "/auth/mapping", map[string]any{"clientID": "client-full"})
+	s, err := c.r.Preview("user:alice@example.org", mapping, nil)
+	if err != nil || roots(s, Delete) != "/programs/a/projects/c" || s.Principal() != "user:alice@example.org" {
+		t.Errorf("%q %v", roots(s, Delete), err)
+	}
+	s, err = c.r.Preview("user:alice@example.org|client:client-full", mapping, client)
+	if err != nil || roots(s, Read) != "/programs/a/projects/c" || roots(s, Delete) != "" {
+		t.Errorf("%q %v", roots(s, Read), err)
+	}
+	for _, bad := range []string{"anonymous", "basic:x", ""} {
+		if _, err := c.r.Preview(bad, mapping, nil); fhir.AsError(err) == nil {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	for _, bad := range []string{"", "null", "[]"} {
+		if _, err := c.r.Preview("user:alice", []byte(bad), nil); fhir.AsError(err) == nil {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if err := c.r.Health(t.Context()); err != nil {
+		t.Error(err)
+	}
+	c.front.mode.Store("500")
+	c.is.SetDown(true)
+	if err := c.r.Health(t.Context()); err == nil || !strings.Contains(err.Error(), "Arborist") {
+		t.Error(err)
+	}
+}

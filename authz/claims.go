@@ -34,10 +34,11 @@ func (e *faultError) Error() string { return e.text }
 
 func refuse(text string) error { return &faultError{fhir.CodeLogin, text} }
 
-// claimsOf reads and checks the payload of a token whose signature is good.
-func claimsOf(is *Issuer, cfg *Config, payload fhir.Node, now time.Time) (*claims, error) {
+// claimsOf reads and checks the payload of a token whose signature is good, or
+// what its issuer said of it just now (asked), which may leave exp out.
+func claimsOf(is *Issuer, cfg *Config, payload fhir.Node, now time.Time, asked bool) (*claims, error) {
 	c := &claims{issuer: is.Issuer}
-	if err := c.times(is, cfg, payload, now); err != nil {
+	if err := c.times(is, cfg, payload, now, asked); err != nil {
 		return nil, err
 	}
 	if err := audience(is, payload.Get("aud")); err != nil {
@@ -139,8 +140,11 @@ func (c *claims) who(is *Issuer, payload fhir.Node) error {
 	return nil
 }
 
-func (c *claims) times(is *Issuer, cfg *Config, payload fhir.Node, now time.Time) error {
+func (c *claims) times(is *Issuer, cfg *Config, payload fhir.Node, now time.Time, asked bool) error {
 	exp, ok := date(payload.Get("exp"))
+	if asked && !payload.Get("exp").Valid() {
+		exp, ok = now.Add(verifiedFor), true
+	}
 	if !ok {
 		return refuse("the token has no exp or one that is no date")
 	}

@@ -75,6 +75,12 @@ type Issuer struct {
 	// "context.user.name" in ModeArborist, else "sub".
 	UserClaim   string
 	MaxLifetime time.Duration // exp − iat at most; 0 for no limit
+	// IntrospectURL, if not empty, is asked about every token of the issuer
+	// (RFC 7662), with these credentials, at most once a minute: tokens that are
+	// no JWTs are accepted, and revoked ones are refused.
+	IntrospectURL      string
+	IntrospectUser     string
+	IntrospectPassword string
 }
 
 // Arborist is where Arborist is and how its grants are read.

@@ -24,8 +24,8 @@ func outward(err error) error {
 		return fhir.Errorf(401, fault.code, "%s", fault.text).Because(err)
 	case errors.Is(err, errArborist):
 		return unavailable("what you may see cannot be told now: the authorization service does not answer; try again", err)
-	case errors.Is(err, errNoKeys):
-		return unavailable("your token cannot be checked now: its issuer's keys cannot be read; try again", err)
+	case errors.Is(err, errNoKeys), errors.Is(err, errNoIntrospection):
+		return unavailable("your token cannot be checked now: its issuer does not answer; try again", err)
 	case errors.Is(err, errBusy), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return unavailable("your credentials could not be checked in time; try again", err)
 	}

@@ -351,6 +351,50 @@ func (r *Resolver) Drop(principal string) bool {
 	return false
 }
 
+// Preview returns what a principal ("user:…", "client:…" or "user:…|client:…")
+// would be granted if Arborist's answers to /auth/mapping were these: the dry
+// run of a change of policy. client is read only where a client acts. Its
+// errors are *fhir.Error with status 400.
+func (r *Resolver) Preview(principal string, user, client []byte) (Scope, error) {
+	id, ok := identityOf(principal)
+	if !ok || id.Kind != kindUser && id.Kind != kindClient {
+		return Scope{}, fhir.Errorf(400, fhir.CodeValue, "%q is not a user or a client", principal)
+	}
+	var answers [2]*answer
+	for i, in := range []struct {
+		needed bool
+		raw    []byte
+		who    subject
+	}{{id.Kind == kindUser, user, subject{kindUser, strings.ToLower(id.Name)}}, {id.Client != "", client, subject{kindClient, id.Client}}} {
+		if !in.needed {
+			continue
+		}
+		g, err := parseMapping(in.raw, &r.cfg.Arborist, in.who.String())
+		if err != nil {
+			return Scope{}, fhir.Errorf(400, fhir.CodeStructure, `the mapping of %s is not of the form {"/path":[{"service":"…","method":"…"}]}`, in.who).Because(err)
+		}
+		answers[i] = &answer{grants: g}
+	}
+	return r.compose(id, joined(answers[0], answers[1]), nil), nil
+}
+
+// Health tells what authorization depends on and cannot reach now, nil for
+// nothing. The server goes on without: requests that need it get 503.
+func (r *Resolver) Health(ctx context.Context) error {
+	var faults []error
+	for name, is := range r.tokens.issuers {
+		if _, err := is.keys.current(ctx); err != nil {
+			faults = append(faults, fmt.Errorf("keys of issuer %q: %w", name, err))
+		}
+	}
+	if r.arborist != nil {
+		if err := r.arborist.health(ctx); err != nil {
+			faults = append(faults, fmt.Errorf("Arborist: %w", err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
 // DropAll forgets all that Arborist said.
 func (r *Resolver) DropAll() {
 	if r.arborist != nil {

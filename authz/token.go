@@ -23,13 +23,15 @@ import (
 type verifier struct {
 	cfg     *Config
 	issuers map[string]*trusted
+	asked   []*trusted // those that can be asked about a token
 	known   *otter.Cache[[sha256.Size]byte, *verified]
 }
 
 // trusted is an issuer with its keys.
 type trusted struct {
 	Issuer
-	keys *keySet
+	keys       *keySet
+	introspect *introspector // nil: it is not asked
 }
 
 // verified is a token that was found good, kept for a short while so that the
@@ -37,7 +39,7 @@ type trusted struct {
 type verified struct {
 	*claims
 	from  *trusted
-	gen   uint64    // of the keys
+	gen   uint64    // of the keys, 0 for an opaque token
 	until time.Time // check all of it again after
 	// scope is the last one made of it, for as long as the grants are the same.
 	scope atomic.Pointer[composed]
@@ -57,7 +59,14 @@ func newVerifier(ctx context.Context, cfg *Config, out *outbound) (*verifier, er
 		if err != nil {
 			return nil, fmt.Errorf("keys of issuer %q: %w", is.Issuer, err)
 		}
-		v.issuers[is.Issuer] = &trusted{Issuer: is, keys: newKeySet(ctx, cfg.Now, read)}
+		t := &trusted{Issuer: is, keys: newKeySet(ctx, cfg.Now, read)}
+		if is.IntrospectURL != "" {
+			if t.introspect, err = newIntrospector(is, out); err != nil {
+				return nil, fmt.Errorf("introspection at issuer %q: %w", is.Issuer, err)
+			}
+			v.asked = append(v.asked, t)
+		}
+		v.issuers[is.Issuer] = t
 	}
 	known, err := otter.New(&otter.Options[[sha256.Size]byte, *verified]{MaximumSize: maxVerified})
 	if err != nil {
@@ -76,7 +85,7 @@ func (v *verifier) verify(ctx context.Context, token string) (*verified, error) 
 	now := v.cfg.Now()
 	sum := sha256.Sum256([]byte(token))
 	if have, ok := v.known.GetIfPresent(sum); ok {
-		if now.Before(have.until) && have.gen == have.from.keys.generation(ctx) {
+		if now.Before(have.until) && (have.gen == 0 || have.gen == have.from.keys.generation(ctx)) {
 			return have, have.current(v.cfg, now)
 		}
 	}
@@ -91,6 +100,9 @@ func (v *verifier) verify(ctx context.Context, token string) (*verified, error) 
 // check does the whole work. The order matters: nothing of the token is used
 // before the signature is good, but iss and kid to find the key.
 func (v *verifier) check(ctx context.Context, token string, now time.Time) (*verified, error) {
+	if len(v.asked) > 0 && strings.Count(token, ".") != 2 {
+		return v.opaque(ctx, token, now)
+	}
 	head, rest, _ := strings.Cut(token, ".")
 	body, signature, ok := strings.Cut(rest, ".")
 	if !ok || strings.Contains(signature, ".") {
@@ -124,9 +136,14 @@ func (v *verifier) check(ctx context.Context, token string, now time.Time) (*ver
 	if !slices.ContainsFunc(keys, func(k key) bool { return k.verifies(alg, token[:len(head)+1+len(body)], sig) }) {
 		return nil, refuse("the token's signature is not good, or its key is not one of the issuer's")
 	}
-	c, err := claimsOf(&from.Issuer, v.cfg, payload, now)
+	c, err := claimsOf(&from.Issuer, v.cfg, payload, now, false)
 	if err != nil {
 		return nil, err
+	}
+	if from.introspect != nil { // it is good, unless it was revoked
+		if _, err := from.introspect.ask(ctx, token); err != nil {
+			return nil, err
+		}
 	}
 	return &verified{claims: c, from: from, gen: gen, until: now.Add(verifiedFor)}, nil
 }

@@ -374,7 +374,7 @@ func TestKeysDown(t *testing.T) {
 	is.SetDown(true)
 	token := is.Token(t, "alice", map[string]any{"exp": cl.Now().Unix() + 86400})
 	_, err := r.Resolve(t.Context(), bearer(token))
-	if e := refused(t, err, 503, "cannot be checked"); e.RetryAfter == 0 {
+	if e := refused(t, err, 503, "cannot be checked now"); e.RetryAfter == 0 {
 		t.Error("no Retry-After")
 	}
 	is.SetDown(false)
@@ -392,7 +392,7 @@ func TestKeysDown(t *testing.T) {
 	}
 	cl.Add(11 * time.Minute) // … for an hour
 	_, err = r.Resolve(t.Context(), bearer(token))
-	refused(t, err, 503, "cannot be checked")
+	refused(t, err, 503, "cannot be checked now")
 }
 
 func TestKeysFile(t *testing.T) {
