@@ -32,7 +32,7 @@ func TestOfficialCases(t *testing.T) {
 	if err := json.Unmarshal(testdata.Read(t, "validator/cases.json"), &cases); err != nil {
 		t.Fatal(err)
 	}
-	v, err := New(base().Registry(), Config{RejectExamples: true, VitalSigns: true}, nil)
+	v, err := New(base().Registry(), Config{RejectExamples: true, VitalSigns: true, RejectMalformedCodes: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,9 @@ type Config struct {
 	// VitalSigns checks Observations with one of the codes of FHIR's vital
 	// signs against the profile of that sign, claimed or not.
 	VitalSigns bool
+	// RejectMalformedCodes makes a SNOMED CT code that cannot be one (wrong
+	// digits) an error instead of a warning. Synthetic data is full of them.
+	RejectMalformedCodes bool
 	// RejectExamples makes an unknown extension with an example URL an error.
 	RejectExamples bool
 }

@@ -108,6 +108,9 @@ func (r *run) report(severity, code string, at fhir.Node, source, format string,
 // lineCol is Node.LineCol with the line starts kept, so that thousands of
 // issues in one document stay cheap.
 func (r *run) lineCol(n fhir.Node) (line, col int) {
+	if len(r.issues) < 8 {
+		return n.LineCol()
+	}
 	off := n.Offset()
 	if start, end := n.KeySpan(); end != 0 {
 		off = start

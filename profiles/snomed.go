@@ -8,17 +8,23 @@ import (
 
 const snomed = "http://snomed.info/sct"
 
-// snomedRules checks the shape of a SNOMED CT code. A wrong check digit only
-// warns: test data is full of them.
+// snomedRules checks the shape of a SNOMED CT code.
 func (r *run) snomedRules(code fhir.Node) {
 	text := code.Text()
-	switch {
-	case snomedCode(text):
-	case strings.Trim(text, "0123456789") != "" || len(text) < 6 || len(text) > 18:
-		r.codeUnknown(code, snomed, "it is neither a SNOMED CT identifier (6 to 18 digits) nor an expression")
-	default:
-		r.warn(code, fhir.CodeCodeInvalid, snomed, "the code %s is not one of SNOMED CT: its check digit is wrong", clip(text))
+	if snomedCode(text) {
+		return
 	}
+	severity, why := fhir.SeverityWarning, "its check digit is wrong"
+	if strings.Trim(text, "0123456789") != "" || len(text) < 6 || len(text) > 18 {
+		why = "it is neither an identifier (6 to 18 digits) nor an expression"
+		if r.v.cfg.RejectMalformedCodes {
+			severity = fhir.SeverityError
+		}
+	}
+	step := item{name: "code", idx: -1}
+	r.push(&step)
+	r.report(severity, fhir.CodeCodeInvalid, code, snomed, "the code %s is not one of SNOMED CT: %s", clip(text), why)
+	r.pop()
 }
 
 // snomedCode tells whether a text can be a code of SNOMED CT: an identifier
