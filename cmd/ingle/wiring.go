@@ -1,0 +1,136 @@
+package main
+
+import (
+	"log/slog"
+
+	"ingle/authz"
+	"ingle/fhir"
+	"ingle/interaction"
+	"ingle/internal/config"
+	"ingle/search"
+	"ingle/server"
+	"ingle/store"
+)
+
+// The functions here hand each room its part of the configuration.
+
+func authorization(c *config.Config) authz.Config {
+	a := c.Auth
+	out := authz.Config{
+		Mode:            authz.Mode(a.Mode),
+		AllowPublicOpen: a.AllowPublicOpen,
+		Realm:           a.Realm,
+		Leeway:          a.Leeway,
+		Arborist: authz.Arborist{
+			URL:            a.Arborist.URL,
+			Service:        a.Arborist.Service,
+			AdminPath:      a.Arborist.AdminPath,
+			UnlabelledPath: a.Labels.UnlabelledPath,
+			SendToken:      a.Arborist.SendToken,
+			CacheTTL:       a.Arborist.CacheTTL,
+			Timeout:        a.Arborist.Timeout,
+		},
+		Anonymous:     a.Anonymous,
+		Roles:         map[string]authz.Role{},
+		RolesClaim:    a.RolesClaim,
+		DefaultRoles:  a.DefaultRoles,
+		RequireScopes: a.RequireScopes,
+		PatientClaim:  a.PatientClaim,
+		LabelSystem:   a.Labels.System,
+		NeedAll:       a.Labels.Mode == "all",
+		AllowHosts:    a.AllowHosts,
+	}
+	for _, i := range a.Issuers {
+		audiences := i.Audiences
+		if len(audiences) == 0 {
+			audiences = a.Audiences
+		}
+		out.Issuers = append(out.Issuers, authz.Issuer{
+			Issuer: i.Issuer, Audiences: audiences, AnyAudience: i.AnyAudience, KeysURL: i.KeysURL, KeysFile: i.KeysFile,
+			Algorithms: i.Algorithms, Purpose: i.Purpose, UserClaim: i.UserClaim, MaxLifetime: i.MaxLifetime,
+		})
+	}
+	for name, r := range a.Roles {
+		out.Roles[name] = authz.Role{Paths: r.Paths, Methods: r.Methods, Unlabelled: r.Unlabelled, Admin: r.Admin}
+	}
+	for _, b := range a.Basic {
+		out.Basic = append(out.Basic, authz.BasicUser{Name: b.Name, Password: b.Password, Roles: b.Roles, Client: b.Client})
+	}
+	for _, u := range a.Certificates {
+		out.Certificates = append(out.Certificates, authz.CertificateUser{Name: u.Name, Match: u.Match, Roles: u.Roles, Client: u.Client})
+	}
+	return out
+}
+
+func interactions(c *config.Config, db *store.DB, registry *search.Registry, defs *fhir.Definitions, m *server.Metrics, software interaction.Software) interaction.Config {
+	out := interaction.Config{
+		Database:         db,
+		Registry:         registry,
+		Definitions:      defs,
+		UpdateCreate:     c.Interaction.UpdateCreate,
+		Lenient:          c.Search.Handling == "lenient",
+		DeleteLimit:      c.Interaction.ConditionalDelete,
+		BundleEntries:    c.Limits.BundleEntries,
+		Search:           searchLimits(c),
+		Limits:           fhir.Limits{Depth: c.Limits.JSONDepth, Nodes: c.Limits.JSONNodes, String: int(c.Limits.JSONString)},
+		CheckReferences:  c.Interaction.IntegrityOnWrite,
+		CheckReferrers:   c.Interaction.IntegrityOnDelete,
+		Return:           c.Interaction.Return,
+		Total:            c.Search.Total,
+		NotModifiedOnPut: c.Interaction.NotModifiedOnPut,
+		Indexed:          m.Indexed,
+		LabelSystem:      c.Auth.Labels.System,
+		Software:         software,
+	}
+	if out.DeleteLimit == 0 {
+		out.DeleteLimit = -1 // switched off
+	}
+	switch c.Auth.Mode {
+	case "jwt":
+		out.Security = "OAuth 2.0 bearer tokens; SMART scopes are honoured"
+	case "arborist":
+		out.Security = "OAuth 2.0 bearer tokens of Gen3; Arborist's grants decide by the security labels of each resource"
+	}
+	return out
+}
+
+func searchLimits(c *config.Config) search.Limits {
+	return search.Limits{
+		Count: c.Search.Count, MaxCount: c.Search.CountMax, Params: c.Limits.Parameters, OrValues: c.Limits.OrValues,
+		ChainDepth: c.Limits.ChainDepth, Iterate: c.Limits.IncludeDepth, Includes: c.Limits.Includes,
+	}
+}
+
+func listening(c *config.Config, service *interaction.Service, db *store.DB, resolver *authz.Resolver, m *server.Metrics, log *slog.Logger, version string) server.Config {
+	out := server.Config{
+		Service:        service,
+		Database:       db,
+		Resolver:       resolver,
+		Log:            log,
+		BasePath:       c.BasePath,
+		PublicURL:      c.PublicURL,
+		TrustedProxies: c.TrustedProxies,
+		Version:        version,
+		Pretty:         c.Interaction.Pretty,
+		ResourceBody:   int64(c.Limits.ResourceBody),
+		BundleBody:     int64(c.Limits.BundleBody),
+		BinaryBody:     int64(c.Limits.BinaryBody),
+		InflateRatio:   int64(c.Limits.InflateRatio),
+		URLBytes:       int(c.Limits.URL),
+		HeaderBytes:    int(c.Limits.HeaderBytes),
+		HeaderTime:     c.Limits.HeaderTime,
+		KeepAliveTime:  c.Limits.KeepAliveTime,
+		BodyRate:       int64(c.Limits.BodyRate),
+		BundleTime:     c.Limits.BundleTime,
+		Writes:         c.Limits.WritesPerConnection * poolSize(c),
+		QueueTime:      c.Limits.QueueTime,
+		DrainTime:      c.Limits.DrainTime,
+	}
+	if out.BodyRate == 0 {
+		out.BodyRate = -1 // switched off
+	}
+	if c.Metrics.Enabled {
+		out.Metrics = m
+	}
+	return out
+}
