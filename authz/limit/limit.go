@@ -1,0 +1,159 @@
+// Package limit bounds how much one principal may ask for: a rate with a burst,
+// and a quota over a longer time. It knows nothing of HTTP; a Decision says
+// what to put into headers. Limits are those of one server, not of a cluster.
+package limit
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/time/rate"
+
+	"ingle/fhir"
+)
+
+// Rule is what a principal may ask for. A zero part is no limit.
+type Rule struct {
+	PerSecond float64       // requests (of cost 1) a second in the long run
+	Burst     int           // at once; default PerSecond, rounded up
+	Quota     int64         // cost in all within Window
+	Window    time.Duration // default 24 h
+}
+
+// Config is the configuration of a Limiter.
+type Config struct {
+	Default    Rule
+	Principals map[string]Rule // by authz.Scope.Principal
+	// MaxPrincipals is how many are remembered; default 100,000. One that is
+	// forgotten for lack of room begins anew.
+	MaxPrincipals int
+	Now           func() time.Time
+}
+
+// Limiter is safe for concurrent use.
+type Limiter struct {
+	cfg    Config
+	states *otter.Cache[string, *state]
+}
+
+// state is what one principal has used.
+type state struct {
+	rule    Rule
+	limiter *rate.Limiter // nil: no rate
+
+	mu    sync.Mutex
+	used  int64
+	until time.Time // end of the window
+}
+
+// Decision is the answer to one request.
+type Decision struct {
+	Allowed    bool
+	Limited    bool          // a limit applies, so the numbers below mean something
+	Limit      int64         // of the limit that is closest
+	Remaining  int64         // of it
+	Reset      time.Duration // until it is whole again
+	RetryAfter time.Duration // when not allowed: how long to wait
+}
+
+// New makes a Limiter.
+func New(cfg Config) (*Limiter, error) {
+	if cfg.MaxPrincipals <= 0 {
+		cfg.MaxPrincipals = 100_000
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	states, err := otter.New(&otter.Options[string, *state]{MaximumSize: cfg.MaxPrincipals})
+	if err != nil {
+		return nil, err
+	}
+	return &Limiter{cfg: cfg, states: states}, nil
+}
+
+// Take charges a request to a principal. cost is 1 for an ordinary one; one
+// that costs more than the burst is let through when the burst is whole, and
+// paid off afterwards.
+func (l *Limiter) Take(principal string, cost int) Decision {
+	rule, ok := l.cfg.Principals[principal]
+	if !ok {
+		rule = l.cfg.Default
+	}
+	if rule.PerSecond <= 0 && rule.Quota <= 0 {
+		return Decision{Allowed: true}
+	}
+	s, _ := l.states.ComputeIfAbsent(principal, func() (*state, bool) { return newState(rule), false })
+	return s.take(l.cfg.Now(), max(cost, 1))
+}
+
+func newState(r Rule) *state {
+	if r.Burst <= 0 {
+		r.Burst = max(1, int(math.Ceil(r.PerSecond)))
+	}
+	if r.Window <= 0 {
+		r.Window = 24 * time.Hour
+	}
+	s := &state{rule: r}
+	if r.PerSecond > 0 {
+		s.limiter = rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst)
+	}
+	return s
+}
+
+func (s *state) take(now time.Time, cost int) Decision {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var d Decision
+	if s.rule.Quota > 0 {
+		if !now.Before(s.until) {
+			s.used, s.until = 0, now.Add(s.rule.Window)
+		}
+		d = Decision{Limited: true, Limit: s.rule.Quota, Remaining: max(0, s.rule.Quota-s.used), Reset: s.until.Sub(now)}
+		if d.Remaining == 0 {
+			d.RetryAfter = d.Reset
+			return d
+		}
+	}
+	if s.limiter != nil {
+		tokens := s.limiter.TokensAt(now)
+		need := float64(min(cost, s.rule.Burst))
+		if tokens < need {
+			wait := seconds((need - tokens) / s.rule.PerSecond)
+			return Decision{Limited: true, Limit: int64(s.rule.Burst), Remaining: max(0, int64(tokens)), Reset: s.whole(tokens), RetryAfter: wait}
+		}
+		for left := cost; left > 0; left -= s.rule.Burst { // a reservation holds at most the burst
+			s.limiter.ReserveN(now, min(left, s.rule.Burst))
+		}
+		tokens -= float64(cost)
+		if rest := max(0, int64(tokens)); !d.Limited || rest < d.Remaining-int64(cost) {
+			d = Decision{Limited: true, Limit: int64(s.rule.Burst), Remaining: rest + int64(cost), Reset: s.whole(tokens)}
+		}
+	}
+	s.used += int64(cost)
+	d.Allowed = true
+	d.Remaining = max(0, d.Remaining-int64(cost))
+	return d
+}
+
+// whole is the time until the burst is whole again.
+func (s *state) whole(tokens float64) time.Duration {
+	return seconds((float64(s.rule.Burst) - tokens) / s.rule.PerSecond)
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// Error returns the refusal of a request that is not allowed (429), nil for one
+// that is.
+func (d Decision) Error() error {
+	if d.Allowed {
+		return nil
+	}
+	e := fhir.Errorf(429, fhir.CodeThrottled, "you have asked for more than you may; wait %d seconds", Seconds(d.RetryAfter))
+	e.RetryAfter = Seconds(d.RetryAfter)
+	return e
+}
+
+// Seconds is a duration in whole seconds for a header, rounded up, at least 1.
+func Seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }
