@@ -13,7 +13,7 @@ import (
 // unit leaves it open.
 func equalValues(a, b Value) tri {
 	if a.kind == KindElement && b.kind == KindElement {
-		if a.node == b.node && a.ext == b.ext {
+		if a.node == b.node && a.ext == b.ext && (a.node.Valid() || a.ext.Valid() || a.typ == b.typ) {
 			return yes
 		}
 		if a.typ.system == KindString && b.typ.system == KindString && a.node.Kind() == fhir.String && b.node.Kind() == fhir.String {

@@ -15,7 +15,8 @@ import (
 // concurrent use if the Env is shared.
 type Env struct {
 	// Resource is %resource: the resource that holds the focus (a contained
-	// resource, if the focus is in one). Without it the focus itself is taken.
+	// resource, if the focus is in one). Without it the focus is taken, if it is
+	// a resource, else the resource at the top of its document.
 	Resource Value
 	// RootResource is %rootResource: the container of %resource, or the same.
 	RootResource Value
@@ -105,6 +106,9 @@ func (e *Expr) begin(ctx context.Context, env *Env, focus Value) *evaluation {
 	if env == nil {
 		env = new(Env)
 	}
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	ev := evaluations.Get().(*evaluation)
 	ev.expr, ev.ctx, ev.env = e, ctx, env
 	ev.left = env.Limits.Steps
@@ -153,10 +157,7 @@ func (ev *evaluation) slow() error {
 		return fmt.Errorf("more than %d steps: %w", cmpOr(ev.env.Limits.Steps, defaultSteps), ErrLimit)
 	}
 	ev.check = ev.left - checkEvery
-	if ev.ctx != nil {
-		return ev.ctx.Err()
-	}
-	return nil
+	return ev.ctx.Err()
 }
 
 func cmpOr(n, def int) int {

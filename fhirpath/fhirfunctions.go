@@ -36,7 +36,7 @@ var fhirFunctions = map[string]function{
 		if err != nil || !ok {
 			return Value{}, false, err
 		}
-		return Boolean(NarrativeFault(s) == ""), true, ev.step(1 + len(s)/16)
+		return Boolean(narrativeFault(s) == ""), true, ev.step(1 + len(s)/16)
 	}),
 	"checkModifiers": {1, 100, compileCheckModifiers},
 	"comparable": onItem(1, 1, systemShape(KindBoolean), func(ev *evaluation, n *syntax.Call, v Value, args []Value) (Value, bool, error) {

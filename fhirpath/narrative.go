@@ -28,10 +28,10 @@ func words(s string) map[string]bool {
 
 const xhtmlNamespace = "http://www.w3.org/1999/xhtml"
 
-// NarrativeFault says why a text is not acceptable as Narrative.div (invariants
+// narrativeFault says why a text is not acceptable as Narrative.div (invariants
 // txt-1 and txt-2), "" if it is: well-formed XHTML in one div, only the allowed
 // elements and attributes, no scripts, and some content.
-func NarrativeFault(div string) string {
+func narrativeFault(div string) string {
 	dec := xml.NewDecoder(strings.NewReader(div))
 	dec.Strict = true
 	dec.Entity = xml.HTMLEntity

@@ -94,7 +94,17 @@ func (c *compiler) variable(n *syntax.Variable) (code, error) {
 			if v := ev.container(name == "rootResource"); v.kind != KindNone {
 				return append(out, v), nil
 			}
-			return append(out, ev.focus...), nil
+			if len(ev.focus) == 0 || ev.focus[0].kind != KindElement {
+				return out, nil
+			}
+			if def := ev.focus[0].typ.def; name == "resource" && def != nil && def.Kind == fhir.TypeResource {
+				return append(out, ev.focus[0]), nil
+			}
+			v, ok := ev.outermost(c.types, ev.focus[0])
+			if ok {
+				out = append(out, v)
+			}
+			return out, nil
 		}), nil
 	}
 	if vs, ok := strings.CutPrefix(name, "vs-"); ok {

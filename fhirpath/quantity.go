@@ -66,19 +66,7 @@ func equalQuantity(a, b *Quantity) tri {
 	if c, ok := compareQuantity(a, b); ok {
 		return triOf(c == 0)
 	}
-	if a.Calendar != b.Calendar && (long(a.Unit) || long(b.Unit)) {
-		// A definite and a calendar duration above weeks.
-		if comparable(a.unit(), b.unit()) {
-			return unknown
-		}
-	}
-	if comparable(a.unit(), b.unit()) {
-		return unknown
-	}
-	if !a.Calendar && !b.Calendar && (!isUnit(a.Unit) || !isUnit(b.Unit)) && a.Unit != b.Unit {
-		return unknown // units outside UCUM
-	}
-	return no
+	return unknown // other dimensions, or a calendar and a definite duration above weeks
 }
 
 func comparable(a, b string) bool {
