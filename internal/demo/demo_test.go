@@ -3,10 +3,12 @@ package demo
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"ingle/fhir"
@@ -21,9 +23,8 @@ type entry struct {
 	Request  struct{ Method, URL string }
 }
 
-// bundles decodes the cohort.
-func bundles(t testing.TB) [][]entry {
-	t.Helper()
+// cohort is the decoded Bundles, for all tests; none changes it.
+var cohort = sync.OnceValues(func() ([][]entry, error) {
 	var list [][]entry
 	for text := range Bundles() {
 		var b struct {
@@ -31,12 +32,21 @@ func bundles(t testing.TB) [][]entry {
 			Entry              []entry
 		}
 		if err := json.Unmarshal(text, &b); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		if b.ResourceType != "Bundle" || b.Type != "transaction" {
-			t.Fatalf("a %s of type %s", b.ResourceType, b.Type)
+			return nil, fmt.Errorf("a %s of type %s", b.ResourceType, b.Type)
 		}
 		list = append(list, b.Entry)
+	}
+	return list, nil
+})
+
+func bundles(t testing.TB) [][]entry {
+	t.Helper()
+	list, err := cohort()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return list
 }

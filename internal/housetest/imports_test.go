@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -56,7 +57,7 @@ var internals = map[string][]string{
 	"internal/demo":     {"cmd", "internal/bench"},
 	"internal/load":     {"cmd", "internal/bench"},
 	"internal/bench":    {"cmd"},
-	"internal/postgres": {"cmd", "internal/pgtest"},
+	"internal/postgres": {"cmd", "internal/bench", "internal/pgtest"},
 	"internal/pgtest":   {}, // packages for tests only, see isForTests
 	"internal/testdata": {},
 }
@@ -107,6 +108,18 @@ func roomOf(dir string) string {
 
 func readFiles(t *testing.T) []file {
 	t.Helper()
+	files, err := project()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 50 {
+		t.Fatalf("only %d Go files found; the test looks in the wrong place", len(files))
+	}
+	return files
+}
+
+// project reads all Go files, once.
+var project = sync.OnceValues(func() ([]file, error) {
 	var files []file
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -134,14 +147,8 @@ func readFiles(t *testing.T) []file {
 		})
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) < 50 {
-		t.Fatalf("only %d Go files found; the test looks in the wrong place", len(files))
-	}
-	return files
-}
+	return files, err
+})
 
 func rel(path string) string {
 	r, err := filepath.Rel(root, path)

@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -216,9 +218,48 @@ func (p *process) stop(ctx context.Context) error {
 	return fmt.Errorf("the private PostgreSQL was stopped without a checkpoint: %w", context.Cause(ctx))
 }
 
-// kill ends the whole process group at once and waits for the postmaster.
+// kill ends the postmaster and all its children at once and waits for the postmaster. The children are sessions of
+// their own, so they are looked up; the postmaster is held meanwhile, lest it makes new ones.
 func (p *process) kill() {
-	_ = syscall.Kill(-p.pid(), syscall.SIGKILL)
+	_ = p.cmd.Process.Signal(syscall.SIGSTOP)
+	children := childrenOf(p.pid())
 	_ = p.cmd.Process.Kill()
+	for _, child := range children {
+		_ = syscall.Kill(child, syscall.SIGKILL)
+	}
 	<-p.done
+}
+
+// childrenOf lists the processes that a process has started, from /proc where there is one, else from ps.
+func childrenOf(pid int) []int {
+	var children []int
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
+	for _, stat := range stats {
+		text, err := os.ReadFile(stat)
+		if err != nil {
+			continue // it has ended since
+		}
+		// "123 (postgres) S 100 …": the name may hold blanks and parentheses.
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		if len(fields) < 2 || fields[1] != strconv.Itoa(pid) {
+			continue
+		}
+		if child, err := strconv.Atoi(filepath.Base(filepath.Dir(stat))); err == nil {
+			children = append(children, child)
+		}
+	}
+	if len(stats) > 0 {
+		return children
+	}
+	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=").Output()
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(out)) {
+		var child, parent int
+		if _, err := fmt.Sscan(line, &child, &parent); err == nil && parent == pid {
+			children = append(children, child)
+		}
+	}
+	return children
 }

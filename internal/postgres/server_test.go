@@ -34,9 +34,14 @@ func start(t *testing.T, dir string, o Options) *Server {
 	return s
 }
 
+// tempDir is the place for a server's folder, in memory where there is such a file system: a dozen clusters are made.
 func tempDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ingle-postgres-test-")
+	parent := "/dev/shm"
+	if info, err := os.Stat(parent); err != nil || !info.IsDir() {
+		parent = ""
+	}
+	dir, err := os.MkdirTemp(parent, "ingle-postgres-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +227,15 @@ func TestKilledServerComesBack(t *testing.T) {
 		}
 	})
 	t.Run("when asked", func(t *testing.T) {
+		conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
 		s.Kill()
+		if err := conn.Ping(t.Context()); err == nil {
+			t.Error("a session outlived its server")
+		}
 		if conn, err := pgx.Connect(t.Context(), s.URL("postgres")); err == nil {
 			conn.Close(t.Context())
 			t.Fatal("a killed server answers")
