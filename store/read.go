@@ -71,7 +71,7 @@ func (r *reader) one(ctx context.Context, typ, id, sql string, args []any) (*Res
 	if err != nil {
 		return nil, domain(ctx, fmt.Errorf("read %s: %w", typ, err))
 	}
-	if res.Labels, err = r.db.labels.paths(ctx, r.db.pool, res.label); err != nil {
+	if res.Labels, err = r.db.labels.paths(ctx, r.db.side, res.label); err != nil {
 		return nil, domain(ctx, err)
 	}
 	return res, nil
@@ -112,7 +112,7 @@ func (r *reader) ReadAll(ctx context.Context, refs []string) (map[string]*Resour
 		return nil, domain(ctx, fmt.Errorf("read resources: %w", err))
 	}
 	for _, res := range out {
-		if res.Labels, err = r.db.labels.paths(ctx, r.db.pool, res.label); err != nil {
+		if res.Labels, err = r.db.labels.paths(ctx, r.db.side, res.label); err != nil {
 			return nil, domain(ctx, err)
 		}
 	}

@@ -37,7 +37,12 @@ type Options struct {
 // DB is a database that is at the schema of this binary. It is safe for
 // concurrent use. It gives no data: see As.
 type DB struct {
-	pool      *pgxpool.Pool
+	pool *pgxpool.Pool
+	// side serves what a write needs beside its own connection: numbers of new
+	// resources, tokens, labels. A transaction that asked the pool for a second
+	// connection could wait for ever, when all of them are held by transactions
+	// that wait for it.
+	side      *pgxpool.Pool
 	opts      Options
 	reg       *search.Registry
 	defs      *fhir.Definitions
@@ -97,9 +102,16 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	db := &DB{pool: pool, opts: o, reg: o.Registry, defs: o.Defs}
-	if err := db.check(ctx); err != nil {
+	sideCfg := cfg.Copy()
+	sideCfg.MaxConns, sideCfg.MinConns, sideCfg.MinIdleConns = 2, 0, 0
+	side, err := pgxpool.NewWithConfig(ctx, sideCfg)
+	if err != nil {
 		pool.Close()
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	db := &DB{pool: pool, side: side, opts: o, reg: o.Registry, defs: o.Defs}
+	if err := db.check(ctx); err != nil {
+		db.Close()
 		return nil, err
 	}
 	return db, nil
@@ -148,7 +160,10 @@ func (db *DB) Ping(ctx context.Context) error {
 func (db *DB) Stat() *pgxpool.Stat { return db.pool.Stat() }
 
 // Close waits for the connections in use and closes all.
-func (db *DB) Close() { db.pool.Close() }
+func (db *DB) Close() {
+	db.pool.Close()
+	db.side.Close()
+}
 
 // CursorKey returns 32 bytes that the servers of this database share, to seal
 // page cursors with.

@@ -64,7 +64,7 @@ func (r *reader) visible(ctx context.Context, m authz.Method) (*visible, error) 
 		return v, nil
 	}
 	var err error
-	if v.labels, err = r.db.labels.granted(ctx, r.db.pool, g); err != nil {
+	if v.labels, err = r.db.labels.granted(ctx, r.db.side, g); err != nil {
 		return nil, domain(ctx, err)
 	}
 	return v, nil

@@ -89,7 +89,7 @@ func (r *reader) write(ctx context.Context, changes []Change) (sent bool, err er
 			return false, err
 		}
 	}
-	if err := r.db.tokens.learn(ctx, r.db.pool, changes); err != nil {
+	if err := r.db.tokens.learn(ctx, r.db.side, changes); err != nil {
 		return false, err
 	}
 	v, err := r.visible(ctx, authz.Read)
@@ -181,7 +181,7 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 			fresh++
 		}
 	}
-	rids, err := r.db.ids.take(ctx, r.db.pool, fresh)
+	rids, err := r.db.ids.take(ctx, r.db.side, fresh)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 			label = c.Old.label
 			deleted = append(deleted, c.Reference())
 		} else {
-			if label, err = r.db.labels.intern(ctx, r.db.pool, c.Labels); err != nil {
+			if label, err = r.db.labels.intern(ctx, r.db.side, c.Labels); err != nil {
 				return nil, err
 			}
 			if c.Rows != nil {
