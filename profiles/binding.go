@@ -254,6 +254,7 @@ func (r *run) codeUnknown(code fhir.Node, system, why string) {
 
 // valueSetURL tells a URL that is of a value set only.
 func (e *engine) valueSetURL(url string) bool {
+	// asked for unknown systems only
 	if !strings.Contains(url, "/ValueSet/") && !strings.Contains(url, "/vs/") {
 		return false
 	}

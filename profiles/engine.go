@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // engine holds everything that is compiled from one state of a registry. A
@@ -24,6 +25,48 @@ type engine struct {
 	exts       sync.Map // url → *extensionEntry
 	invariants sync.Map // expression → *compiledExpr
 	schemas    sync.Map // canonical → *schemaEntry
+	absent     negative
+}
+
+// negative remembers what the registry does not have. Clients choose these
+// names, so it is bounded: it forgets all when it is full.
+type negative struct {
+	names sync.Map
+	count atomic.Int32
+}
+
+const maxNegative = 10_000
+
+func (n *negative) has(kind, name string) bool {
+	_, ok := n.names.Load([2]string{kind, name})
+	return ok
+}
+
+func (n *negative) add(kind, name string) {
+	if len(name) > 512 {
+		return
+	}
+	if n.count.Add(1) > maxNegative {
+		n.names.Clear()
+		n.count.Store(1)
+	}
+	n.names.Store([2]string{kind, name}, true)
+}
+
+// lacks tells whether the registry does not have a resource.
+func (e *engine) lacks(resourceType, canonical string) bool {
+	if e.absent.has(resourceType, canonical) {
+		return true
+	}
+	bare, _ := splitCanonical(canonical)
+	if e.state.find(resourceType, canonical) != nil {
+		return false
+	}
+	if _, ok := e.reg.defs.CanonicalOf(resourceType, bare); ok {
+		return false
+	}
+	e.absent.add(resourceType, canonical)
+	return true
 }
 
 type structureEntry struct {
@@ -43,6 +86,9 @@ func newEngine(reg *Registry, terms Terminology) *engine {
 func (e *engine) structure(canonical string) (*structure, error) {
 	if v, ok := e.structures.Load(canonical); ok {
 		return v.(*structureEntry).get()
+	}
+	if e.lacks("StructureDefinition", canonical) {
+		return nil, nil
 	}
 	entry := &structureEntry{get: sync.OnceValues(func() (*structure, error) {
 		s, err := e.reg.structureOf(e.state, canonical)

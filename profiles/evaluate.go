@@ -38,13 +38,12 @@ func (r *run) environment() *fhirpath.Env {
 		return &r.env
 	}
 	r.envFor = at + 1
-	r.env = fhirpath.Env{
-		Resource:     fhirpath.Resource(r.resources[len(r.resources)-1].n),
-		RootResource: fhirpath.Resource(r.container()),
-		MemberOf:     r.memberOf,
-		ConformsTo:   r.conformsToURL,
+	r.env.Resource = fhirpath.Resource(r.resources[len(r.resources)-1].n)
+	r.env.RootResource = fhirpath.Resource(r.container())
+	if r.env.MemberOf == nil { // a run is used again and again
+		r.env.MemberOf, r.env.ConformsTo = r.memberOf, r.conformsToURL
 	}
-	if r.opts.Resolve != nil {
+	if r.opts.Resolve != nil && r.env.Resolve == nil {
 		r.env.Resolve = func(ctx context.Context, reference string) (fhir.Node, error) {
 			doc, err := r.opts.Resolve(ctx, reference)
 			if err != nil || doc == nil {

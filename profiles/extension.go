@@ -19,6 +19,9 @@ func (e *engine) extensionProfile(url string) (*profile, error) {
 	if v, ok := e.exts.Load(url); ok {
 		return v.(*extensionEntry).get()
 	}
+	if e.lacks("StructureDefinition", url) {
+		return nil, nil
+	}
 	entry := &extensionEntry{get: sync.OnceValues(func() (*profile, error) {
 		p, err := e.profile(url)
 		if errors.Is(err, errUnknownProfile) || err == nil && p.typ != "Extension" {

@@ -73,7 +73,7 @@ func (e *engine) invariant(c constraint, s *structure) *invariant {
 	cite := s
 	if c.source != "" && c.source != s.url {
 		if other := splitURL(c.source); other != "" {
-			cite = &structure{url: other}
+			cite = &structure{url: other, cite: other}
 		}
 	}
 	return &invariant{key: c.key, human: c.human, severity: c.severity, source: rule(cite, c.key), expression: c.expression,

@@ -129,6 +129,20 @@ func (r *run) typed(it item, m *member) item {
 	return it
 }
 
+// newItem returns a cleared item that lives until freeItem: items are handed to
+// closures, and would otherwise each be allocated.
+func (r *run) newItem() *item {
+	if r.itemsUsed == len(r.items) {
+		r.items = append(r.items, new(item))
+	}
+	it := r.items[r.itemsUsed]
+	r.itemsUsed++
+	*it = item{}
+	return it
+}
+
+func (r *run) freeItem() { r.itemsUsed-- }
+
 // step is one step of the expression of the element in hand.
 type step struct {
 	name   string

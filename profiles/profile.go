@@ -394,10 +394,12 @@ func sameTexts(a, b []string) bool {
 func (c *compiler) referenceChecks(ru *rules, t elementType, base *elementType) {
 	cite := c.s.canonical()
 	if len(t.targets) > 0 && (base == nil || !sameTexts(t.targets, base.targets)) {
-		targets := t.targets
+		targets, allowed := t.targets, c.e.targetTypes(t.targets)
 		ru.checks = append(ru.checks, func(r *run, it *item) {
 			if it.typ == "Reference" {
-				r.referenceTarget(it, targets, cite)
+				if allowed != nil {
+					r.referenceTarget(it, allowed, cite)
+				}
 				r.targetProfiles(it, targets, cite)
 			}
 		})

@@ -84,11 +84,7 @@ func (r *run) referenceType(it *item) string {
 }
 
 // referenceTarget checks that a Reference points to one of the allowed types.
-func (r *run) referenceTarget(it *item, targets []string, cite string) {
-	allowed := r.e.targetTypes(targets)
-	if allowed == nil {
-		return
-	}
+func (r *run) referenceTarget(it *item, allowed []string, cite string) {
 	typ := r.referenceType(it)
 	if typ == "" || slices.Contains(allowed, typ) {
 		return

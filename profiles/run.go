@@ -32,6 +32,8 @@ type run struct {
 
 	warnings bool // rules that only warn are wanted too
 
+	items     []*item // scratch, in the manner of a stack
+	itemsUsed int
 	resources []item // the resources around the element in hand, outermost first
 	depth     int
 	conforms  map[conformKey]bool

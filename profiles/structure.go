@@ -33,18 +33,14 @@ type structure struct {
 	snapshot           []*element
 	differential       []*element
 	node               fhir.Node
+	cite               string // the URL with the version, as issues cite it
 }
 
 // extContext is one StructureDefinition.context of an extension.
 type extContext struct{ kind, expression string }
 
 // canonical is the URL with the version, as issues cite it.
-func (s *structure) canonical() string {
-	if s.version == "" {
-		return s.url
-	}
-	return s.url + "|" + s.version
-}
+func (s *structure) canonical() string { return s.cite }
 
 // isProfile tells a constraint on a type from the definition of a type.
 func (s *structure) isProfile() bool { return s.derivation == "constraint" }
@@ -116,6 +112,10 @@ func readStructure(doc *fhir.Doc) (*structure, error) {
 		s.contexts = append(s.contexts, extContext{c.Get("type").Text(), c.Get("expression").Text()})
 	}
 	s.contextInvariants = texts(n.Get("contextInvariant"))
+	s.cite = s.url
+	if s.version != "" {
+		s.cite += "|" + s.version
+	}
 	s.snapshot = readElements(n.Get("snapshot").Get("element"))
 	s.differential = readElements(n.Get("differential").Get("element"))
 	return s, nil

@@ -45,9 +45,9 @@ type member struct {
 	elem      *elem
 	typ       string // FHIR type name, or the path for a backbone element
 	primitive bool
-	ext       bool // "_birthDate"
-	resource  bool // any resource: contained, entry.resource
-	targets   []string
+	ext       bool     // "_birthDate"
+	resource  bool     // any resource: contained, entry.resource
+	allowed   []string // resource types that a reference may be to; nil for any
 	profiles  []string
 	sub       atomic.Pointer[table] // of a complex type, on first use
 	backbone  *table
@@ -155,7 +155,7 @@ func (e *engine) addElem(s *structure, t *table, node *tree, built map[string]*t
 		return
 	}
 	for _, dt := range def.types {
-		m := &member{json: el.name, typ: dt.code, targets: dt.targets, profiles: dt.profiles}
+		m := &member{json: el.name, typ: dt.code, allowed: e.targetTypes(dt.targets), profiles: dt.profiles}
 		if el.choice {
 			m.json += strings.ToUpper(dt.code[:1]) + dt.code[1:]
 		}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"ingle/fhir"
+	"ingle/fhirpath"
 )
 
 // Validator validates resources against the definitions in a registry. It is
@@ -129,6 +130,7 @@ func (v *Validator) current() *engine {
 
 // release clears a run for the next one.
 func (v *Validator) release(r *run) {
-	*r = run{steps: r.steps[:0], resources: r.resources[:0]}
+	env := fhirpath.Env{MemberOf: r.env.MemberOf, ConformsTo: r.env.ConformsTo}
+	*r = run{steps: r.steps[:0], resources: r.resources[:0], items: r.items, env: env}
 	v.runs.Put(r)
 }

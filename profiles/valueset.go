@@ -36,10 +36,10 @@ func (e *engine) codeSystem(system []byte) *codeSystem {
 		return v.(*codeSystemEntry).get()
 	}
 	url := string(system)
-	entry := &codeSystemEntry{get: sync.OnceValue(func() *codeSystem { return e.readCodeSystem(url) })}
-	if !e.reg.Has("CodeSystem", url) {
-		return nil // not kept: clients choose these URLs
+	if e.lacks("CodeSystem", url) {
+		return nil
 	}
+	entry := &codeSystemEntry{get: sync.OnceValue(func() *codeSystem { return e.readCodeSystem(url) })}
 	v, _ := e.codes.LoadOrStore(url, entry)
 	return v.(*codeSystemEntry).get()
 }
@@ -97,6 +97,9 @@ type valueSetEntry struct{ get func() *valueSet }
 func (e *engine) valueSet(canonical string) *valueSet {
 	if v, ok := e.valueSets.Load(canonical); ok {
 		return v.(*valueSetEntry).get()
+	}
+	if bare, _ := splitCanonical(canonical); codeRules[bare] == nil && e.lacks("ValueSet", canonical) {
+		return nil
 	}
 	entry := &valueSetEntry{get: sync.OnceValue(func() *valueSet { return e.readValueSet(canonical, nil) })}
 	v, _ := e.valueSets.LoadOrStore(canonical, entry)

@@ -128,46 +128,48 @@ func (r *run) choiceOnce(it *item, m *member, c fhir.Node) {
 // property validates a JSON property: one value or an array of them.
 func (r *run) property(parent *item, m *member, n fhir.Node) {
 	el := m.elem
-	child := item{typ: m.typ, name: el.name, idx: -1, choice: el.choice, path: el.path}
+	child := r.newItem()
+	defer r.freeItem()
+	child.typ, child.name, child.idx, child.choice, child.path = m.typ, el.name, -1, el.choice, el.path
 	if !m.primitive && !m.resource {
 		child.tab = r.e.tableOf(m)
 	}
 	if !el.array {
 		child.n = n
-		r.push(&child)
+		r.push(child)
 		if n.Kind() == fhir.Array {
 			r.fail(n, fhir.CodeStructure, parent.tab.structure.canonical(), "%s is a single value, not an array", el.path)
 		} else {
-			r.value(parent, m, &child)
+			r.value(parent, m, child)
 		}
 		r.pop()
 		return
 	}
 	if n.Kind() != fhir.Array {
-		r.push(&child)
+		r.push(child)
 		r.fail(n, fhir.CodeStructure, parent.tab.structure.canonical(), "%s may repeat, so it is written as an array, not as %s", el.path, n.Kind())
 		r.pop()
 		return
 	}
 	if n.Len() == 0 {
-		r.push(&child)
+		r.push(child)
 		r.fail(n, fhir.CodeStructure, "", "an array may not be empty; leave the property out instead")
 		r.pop()
 		return
 	}
 	if el.max > 1 && n.Len() > el.max {
-		r.push(&child)
+		r.push(child)
 		r.fail(n, fhir.CodeStructure, parent.tab.structure.canonical(), "%s occurs %d times, at most %d are allowed", el.path, n.Len(), el.max)
 		r.pop()
 	}
 	i := 0
 	for c := n.First(); c.Valid(); c = c.Next() {
-		child.n, child.idx = c, i
-		r.push(&child)
+		child.n, child.x, child.idx = c, fhir.Node{}, i
+		r.push(child)
 		if c.Kind() == fhir.Null && m.primitive {
 			r.hole(parent, m, c, i)
 		} else {
-			r.value(parent, m, &child)
+			r.value(parent, m, child)
 		}
 		r.pop()
 		i++
@@ -221,8 +223,8 @@ func (r *run) value(parent *item, m *member, it *item) {
 		case "Extension":
 			r.extension(parent, it, m.elem.name == "modifierExtension")
 		case "Reference":
-			if m.targets != nil {
-				r.referenceTarget(it, m.targets, parent.tab.structure.canonical())
+			if m.allowed != nil {
+				r.referenceTarget(it, m.allowed, parent.tab.structure.canonical())
 			}
 		case "Coding":
 			r.codingRules(it)
@@ -249,10 +251,12 @@ func (r *run) extra(parent *item, m *member, n fhir.Node) {
 	t := r.e.table("Element")
 	plain := parent.tab.members[m.json[1:]]
 	v := parent.n.Get(plain.json)
-	child := item{typ: plain.typ, name: el.name, idx: -1, choice: el.choice, path: el.path}
+	child := r.newItem()
+	defer r.freeItem()
+	child.typ, child.name, child.idx, child.choice, child.path = plain.typ, el.name, -1, el.choice, el.path
 	one := func(x, value fhir.Node) {
 		child.n, child.x = value, x
-		r.push(&child)
+		r.push(child)
 		defer r.pop()
 		if x.Kind() != fhir.Object {
 			r.fail(x, fhir.CodeStructure, "", "'%s' holds id and extensions of '%s', so it is an object, not %s", m.json, plain.json, x.Kind())
@@ -260,7 +264,7 @@ func (r *run) extra(parent *item, m *member, n fhir.Node) {
 		}
 		holder := item{n: x, typ: "Element", tab: t}
 		if t != nil {
-			r.elementExtras(&holder, &child, value.Valid() && value.Kind() != fhir.Null)
+			r.elementExtras(&holder, child, value.Valid() && value.Kind() != fhir.Null)
 		}
 		if b := el.binding; b != nil && b.strength == "required" && (!value.Valid() || value.Kind() == fhir.Null) {
 			r.fail(x, fhir.CodeCodeInvalid, b.cite, "no code is given, and one from the required value set %s is needed%s", b.valueSet, r.choices(b, ""))
@@ -271,7 +275,7 @@ func (r *run) extra(parent *item, m *member, n fhir.Node) {
 		return
 	}
 	if n.Kind() != fhir.Array || n.Len() == 0 {
-		r.push(&child)
+		r.push(child)
 		r.fail(n, fhir.CodeStructure, "", "'%s' is an array of one element or more, as '%s' is", m.json, plain.json)
 		r.pop()
 		return
@@ -283,7 +287,7 @@ func (r *run) extra(parent *item, m *member, n fhir.Node) {
 		if c.Kind() == fhir.Null {
 			if !cv.Valid() || cv.Kind() == fhir.Null {
 				child.n, child.x = fhir.Node{}, fhir.Node{}
-				r.push(&child)
+				r.push(child)
 				r.fail(c, fhir.CodeStructure, "", "neither '%s' nor '%s' has a value at this place", plain.json, m.json)
 				r.pop()
 			}
