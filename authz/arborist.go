@@ -47,6 +47,7 @@ type arborist struct {
 	base   string
 	client *http.Client
 	cache  *otter.Cache[subject, *answer]
+	joint  *otter.Cache[pair, *grantSet] // of a client that acts for a user
 	flight singleflight.Group
 	places chan struct{}
 	life   context.Context // of the resolver
@@ -79,7 +80,14 @@ func newArborist(life context.Context, cfg *Config, out *outbound) (*arborist, e
 	if err != nil {
 		return nil, err
 	}
-	return &arborist{cfg: cfg, base: strings.TrimSuffix(cfg.Arborist.URL, "/"), client: client, cache: cache,
+	joint, err := otter.New(&otter.Options[pair, *grantSet]{
+		MaximumWeight: uint64(cfg.Arborist.CacheSize),
+		Weigher:       func(p pair, _ *grantSet) uint32 { return p.user.weight + p.client.weight },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &arborist{joint: joint, cfg: cfg, base: strings.TrimSuffix(cfg.Arborist.URL, "/"), client: client, cache: cache,
 		places: make(chan struct{}, maxAsking), life: life}, nil
 }
 
@@ -103,6 +111,28 @@ func (a *arborist) grants(ctx context.Context, s subject, token string) (*answer
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", errArborist, ctx.Err())
 	}
+}
+
+// pair is the answers for a user and for the client that acts for it.
+type pair struct{ user, client *answer }
+
+// joined is what user and client both are granted, or the one that there is.
+// It is worked out once for a pair, and all scopes share it.
+func (a *arborist) joined(user, client *answer) grantSet {
+	switch {
+	case client == nil:
+		return user.grants
+	case user == nil:
+		return client.grants
+	}
+	p := pair{user, client}
+	if have, ok := a.joint.GetIfPresent(p); ok {
+		return *have
+	}
+	g := both(user.grants, client.grants)
+	g.finish(a.cfg.NeedAll)
+	a.joint.Set(p, &g)
+	return g
 }
 
 // load asks, for all who wait; so it ends with the resolver or its timeout and

@@ -30,33 +30,38 @@ func verb(m Method) string {
 }
 
 // MayCreate checks the labels of a new resource. Its errors are *fhir.Error with status 403.
-func (s Scope) MayCreate(labels []string) error {
-	return s.may(Create, labels, "create a resource with")
-}
+func (s Scope) MayCreate(labels []string) error { return s.put(Create, labels) }
 
 // MayUpdate checks the labels of the version that is replaced and of the new
 // one: who moves a resource from one label to another needs update on both.
 // Its errors are *fhir.Error with status 403.
 func (s Scope) MayUpdate(old, labels []string) error {
-	if err := s.may(Update, old, "update a resource with"); err != nil {
+	if err := s.touch(Update, old); err != nil {
 		return err
 	}
-	return s.may(Update, labels, "update a resource to")
+	return s.put(Update, labels)
 }
 
 // MayDelete checks the labels of the version that is deleted. Its errors are
 // *fhir.Error with status 403.
-func (s Scope) MayDelete(labels []string) error {
-	return s.may(Delete, labels, "delete a resource with")
-}
+func (s Scope) MayDelete(labels []string) error { return s.touch(Delete, labels) }
 
-// may names no label: those of a resource are told to no one who may not see it.
-func (s Scope) may(m Method, labels []string, what string) error {
+// touch checks the labels that a resource has. The refusal is the same whatever
+// they are: the caller may not even know of the resource.
+func (s Scope) touch(m Method, labels []string) error {
 	if s.Grant(m).AllowsPaths(labels) {
 		return nil
 	}
-	if len(labels) == 0 {
-		return fhir.Errorf(403, fhir.CodeForbidden, "you may not %s no security label", what)
+	return fhir.Errorf(403, fhir.CodeForbidden, "you may not %s this resource; a grant of %s is needed on each of its security labels", m, m)
+}
+
+// put checks the labels that the caller wants a resource to have.
+func (s Scope) put(m Method, labels []string) error {
+	switch {
+	case s.Grant(m).AllowsPaths(labels):
+		return nil
+	case len(labels) == 0:
+		return fhir.Errorf(403, fhir.CodeForbidden, "you may not leave a resource without a security label")
 	}
-	return fhir.Errorf(403, fhir.CodeForbidden, "you may not %s these security labels; a grant of %s is needed on each of them", what, m)
+	return fhir.Errorf(403, fhir.CodeForbidden, "you may not %s a resource with these security labels; a grant of %s is needed on each of them", m, m)
 }

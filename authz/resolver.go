@@ -167,7 +167,7 @@ func (r *Resolver) fromToken(ctx context.Context, token string, cert *x509.Certi
 	if have := v.scope.Load(); have != nil && have.user == user && have.client == client {
 		return have.scope, nil
 	}
-	return r.remember(v, r.compose(id, joined(user, client), v), user, client), nil
+	return r.remember(v, r.compose(id, r.arborist.joined(user, client), v), user, client), nil
 }
 
 // composed is the scope of a token and the answers that it was made of.
@@ -202,17 +202,6 @@ func (r *Resolver) answers(ctx context.Context, id identity, token string) (user
 		return nil, nil, fmt.Errorf("the identity of kind %q has neither a user nor a client", id.Kind)
 	}
 	return user, client, nil
-}
-
-// joined is what user and client both are granted, or the one that there is.
-func joined(user, client *answer) grantSet {
-	switch {
-	case client == nil:
-		return user.grants
-	case user == nil:
-		return client.grants
-	}
-	return both(user.grants, client.grants)
 }
 
 // compose makes the scope. v may be nil for a caller without a token.
@@ -279,7 +268,7 @@ func (r *Resolver) current(ctx context.Context, id identity, token string) (Scop
 		if err != nil {
 			return Scope{}, err
 		}
-		return r.compose(id, joined(user, client), nil), nil
+		return r.compose(id, r.arborist.joined(user, client), nil), nil
 	case kindBasic:
 		for _, u := range r.cfg.Basic {
 			if u.Name == id.Name {
@@ -360,8 +349,8 @@ func (r *Resolver) Preview(principal string, user, client []byte) (Scope, error)
 	if !ok || id.Kind != kindUser && id.Kind != kindClient {
 		return Scope{}, fhir.Errorf(400, fhir.CodeValue, "%q is not a user or a client", principal)
 	}
-	var answers [2]*answer
-	for i, in := range []struct {
+	var grants []grantSet
+	for _, in := range []struct {
 		needed bool
 		raw    []byte
 		who    subject
@@ -373,9 +362,12 @@ func (r *Resolver) Preview(principal string, user, client []byte) (Scope, error)
 		if err != nil {
 			return Scope{}, fhir.Errorf(400, fhir.CodeStructure, `the mapping of %s is not of the form {"/path":[{"service":"…","method":"…"}]}`, in.who).Because(err)
 		}
-		answers[i] = &answer{grants: g}
+		grants = append(grants, g)
 	}
-	return r.compose(id, joined(answers[0], answers[1]), nil), nil
+	if len(grants) == 2 {
+		grants[0] = both(grants[0], grants[1])
+	}
+	return r.compose(id, grants[0], nil), nil
 }
 
 // Health tells what authorization depends on and cannot reach now, nil for
