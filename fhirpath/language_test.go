@@ -338,8 +338,13 @@ func TestConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
+var raceDetector bool
+
 // TestNoAllocation keeps the paths of invariants free of allocation.
 func TestNoAllocation(t *testing.T) {
+	if raceDetector {
+		t.Skip("not with the race detector")
+	}
 	focus := Resource(parse(t, patient))
 	env := &Env{Resource: focus, RootResource: focus}
 	for _, expr := range []string{
