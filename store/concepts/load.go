@@ -97,6 +97,11 @@ func (s *Store) Load(ctx context.Context, in Import) (*Result, error) {
 		return nil, fmt.Errorf("concepts: import: %w", err)
 	}
 	defer conn.Release()
+	// the pool's limits are for requests
+	if _, err := conn.Exec(ctx, `SET statement_timeout = 0; SET lock_timeout = '60s'; SET idle_in_transaction_session_timeout = 0`); err != nil {
+		return nil, fmt.Errorf("concepts: import: %w", err)
+	}
+	defer conn.Conn().Close(context.WithoutCancel(ctx)) // not back into the pool with other settings
 	key := lockKey(in.URL, in.Version)
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, key); err != nil {
 		return nil, fmt.Errorf("concepts: import: %w", err)

@@ -172,9 +172,6 @@ func (s *snomed) readGroup(ctx context.Context, g, groups uint32, to terminology
 	err = s.columns(ctx, s.language, 7, func(cols [][]byte) error {
 		if id := string(cols[5]); active(cols) && string(cols[6]) == sctPreferred && known[id] {
 			preferred[id] = preferred[id] || string(cols[4]) == sctUSEnglish
-			if _, ok := preferred[id]; !ok {
-				preferred[id] = false
-			}
 		}
 		return nil
 	})
