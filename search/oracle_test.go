@@ -74,6 +74,10 @@ func (o *oracle) values(p *fhir.SearchParam, s *stored) []found {
 		return v
 	}
 	v := o.eval(p.Expression, s.doc, fhirpath.Resource(s.doc.Root()))
+	// a resource that stands for a reference is of a type that the parameter may point to
+	v = slices.DeleteFunc(v, func(f found) bool {
+		return p.Type == "reference" && f.n.Get("resourceType").Valid() && !slices.Contains(p.Target, f.str("resourceType"))
+	})
 	byDoc[s] = v
 	return v
 }

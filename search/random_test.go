@@ -371,6 +371,9 @@ func (g *generator) value(typ string, f found, s *stored, modifier string) strin
 			return ""
 		}
 		r := pick(g.r, refs)
+		if strings.HasPrefix(r, "#") {
+			return ""
+		}
 		if t, id, ok := strings.Cut(r, "/"); ok && g.o.w.reg.defs.IsResourceType(t) && !strings.Contains(id, "/") && g.chance(0.3) {
 			p := g.o.w.byKey[r]
 			if p != nil {

@@ -128,6 +128,9 @@ func (x *extraction) contact(p *Param, n fhir.Node) {
 	if system != "" {
 		x.addToken(p.ID, tokenSystemKey(p.ID, system))
 	}
+	if use != "" {
+		x.addToken(p.ID, tokenSystemKey(p.ID, use))
+	}
 	if value == "" {
 		return
 	}
