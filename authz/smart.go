@@ -98,8 +98,10 @@ func isTypeName(s string) bool {
 	return true
 }
 
-// validQuery takes parameters that narrow. Those that shape a result
-// (_include, _count, _sort …) have no meaning as a condition.
+// validQuery takes parameters that are conditions on the resource itself. Those
+// that shape a result (_include, _count, _sort …) are none, and those that look
+// at other resources (chains, _has, _list …) could tell of one that its labels
+// hide: the caller chooses the scopes to ask for.
 func validQuery(query string) bool {
 	values, err := url.ParseQuery(query)
 	if err != nil || len(values) == 0 || len(values) > 16 {
@@ -107,14 +109,14 @@ func validQuery(query string) bool {
 	}
 	for name, vs := range values {
 		base, _, _ := strings.Cut(name, ":")
-		if base == "" || slices.Contains(resultParameters, base) || slices.Contains(vs, "") {
+		if base == "" || strings.Contains(name, ".") || slices.Contains(notConditions, base) || slices.Contains(vs, "") {
 			return false
 		}
 	}
 	return true
 }
 
-var resultParameters = []string{"_sort", "_count", "_include", "_revinclude", "_summary", "_total", "_elements",
+var notConditions = []string{"_has", "_list", "_filter", "_query", "_sort", "_count", "_include", "_revinclude", "_summary", "_total", "_elements",
 	"_contained", "_containedType", "_format", "_pretty", "_cursor", "_score", "_maxresults", "_graph", "_fields"}
 
 // permissions are the SMART scopes of one token with its launch context.
