@@ -42,7 +42,8 @@ func Examples(base string) []Example {
 	return list
 }
 
-// readable escapes for a query, but not what may stand there as it is: people read these URLs.
+// readable escapes for a query, but not what may stand there as it is: people read these URLs. The dollar is escaped,
+// because a shell would take it for its own.
 func readable(s string) string {
-	return strings.NewReplacer("%3A", ":", "%2F", "/", "%24", "$", "%2C", ",").Replace(url.QueryEscape(s))
+	return strings.NewReplacer("%3A", ":", "%2F", "/", "%2C", ",").Replace(url.QueryEscape(s))
 }
