@@ -87,6 +87,7 @@ The exit status is 1 if an answer was wrong.`,
 	f := cmd.Flags()
 	f.StringVar(&o.URL, "url", "", "base URL of the server; empty: start one")
 	f.StringVar(&o.DatabaseURL, "database-url", "", "connection URL of the server's database, if it is an Ingle")
+	f.IntVar(&o.ServerPID, "server-pid", 0, "process of the server if it runs on this machine: its CPU time is exact then")
 	f.StringVar(&token, "token", "", "bearer token (better: FHIR_TOKEN)")
 	f.IntVar(&o.Size, "size", 100_000, "resources to load; the Bundles are multiplied with new ids as needed")
 	f.BoolVar(&noLoad, "no-load", false, "measure what the server holds")

@@ -94,6 +94,9 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := serveMetrics(ctx, c, metrics); err != nil {
+		return err
+	}
 	base := orDefault(c.PublicURL, "http://"+shown(listener.Addr())+c.BasePath)
 	log.Info("listening", "address", listener.Addr().String(), "base", base)
 

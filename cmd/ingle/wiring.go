@@ -129,7 +129,7 @@ func listening(c *config.Config, service *interaction.Service, db *store.DB, res
 	if out.BodyRate == 0 {
 		out.BodyRate = -1 // switched off
 	}
-	if c.Metrics.Enabled {
+	if c.Metrics.Enabled && c.Metrics.Listen == "" {
 		out.Metrics = m
 	}
 	return out
