@@ -1,6 +1,7 @@
 package interaction
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"ingle/fhir"
 	"ingle/store"
@@ -128,7 +130,7 @@ func (s *Service) entry(outer *Request, i int, n fhir.Node) (*entry, error) {
 			return e, fhir.Errorf(400, fhir.CodeValue, "request.url %q is not below this server's base URL", printable(url)).AtNode(r)
 		}
 	}
-	path, query, _ := strings.Cut(url, "?")
+	path, query, _ := strings.Cut(strings.TrimPrefix(url, "/"), "?")
 	if path == "" && text["method"] != "GET" && text["method"] != "HEAD" {
 		return e, fhir.Errorf(400, fhir.CodeInvalid, "request.url is missing, or a Bundle stands inside a Bundle").AtNode(r)
 	}
@@ -175,12 +177,10 @@ func (e *entry) relocate(err error) error {
 	if fe == nil {
 		return err
 	}
-	raw := e.resource.Raw()
 	start, _ := e.resource.Span()
-	src := e.resource.Doc().Source()
-	line := 1 + strings.Count(string(src[:start]), "\n")
-	col := start - (strings.LastIndexByte(string(src[:start]), '\n') + 1)
-	_ = raw
+	head := e.resource.Doc().Source()[:start]
+	line := 1 + bytes.Count(head, []byte{'\n'})
+	col := utf8.RuneCount(head[bytes.LastIndexByte(head, '\n')+1:])
 	for i := range fe.Issues {
 		is := &fe.Issues[i]
 		if is.Line == 0 {
@@ -205,10 +205,12 @@ func atEntry(err error, i int) error {
 	out.Issues = append([]fhir.Issue(nil), fe.Issues...)
 	for k := range out.Issues {
 		is := &out.Issues[k]
+		if !strings.Contains(is.Diagnostics, place) {
+			is.Diagnostics = place + ": " + is.Diagnostics
+		}
 		if strings.Contains(strings.Join(is.Expression, " "), place) {
 			continue
 		}
-		is.Diagnostics = place + ": " + is.Diagnostics
 		expressions := make([]string, 0, 1)
 		for _, x := range is.Expression {
 			if _, rest, ok := strings.Cut(x, "."); ok {

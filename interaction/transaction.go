@@ -147,7 +147,7 @@ func (s *Service) readTxEntry(ctx context.Context, e *entry) (*txEntry, error) {
 			return te, err
 		}
 		if subsetted(e.resource) {
-			return nil, incomplete()
+			return nil, incomplete(r.Type)
 		}
 		if r.ID == "" {
 			te.criteria, err = s.criteria(r, r.Type, r.Query)
@@ -528,7 +528,10 @@ func (s *Service) identify(ctx context.Context, tx *store.Tx, b *txBundle, p *tx
 				p.ids[i] = p.ids[te.sameAs]
 				continue
 			}
-			matches := slices.DeleteFunc(slices.Clone(matched[te.criteria.lock]), func(m *store.Resource) bool { return p.deleted[m.Reference()] })
+			matches := matched[te.criteria.lock]
+			if r.Kind == Create { // what a DELETE of the same Bundle removes is not there any more
+				matches = slices.DeleteFunc(slices.Clone(matches), func(m *store.Resource) bool { return p.deleted[m.Reference()] })
+			}
 			if len(matches) > 1 {
 				return atEntry(severalMatches(), i)
 			}

@@ -24,7 +24,7 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 		return nil, err
 	}
 	if subsetted(d.doc.Root()) {
-		return nil, incomplete()
+		return nil, incomplete(req.Type)
 	}
 	if req.ID == "" {
 		return s.updateWhere(ctx, session, req, d)
@@ -159,8 +159,8 @@ func namesID(resource fhir.Node, typ, id string) error {
 	return nil
 }
 
-func incomplete() error {
-	return fhir.Errorf(422, fhir.CodeBusinessRule, "the resource is tagged SUBSETTED: it lacks elements, and to store it would lose them").At("meta.tag")
+func incomplete(typ string) error {
+	return fhir.Errorf(422, fhir.CodeBusinessRule, "the resource is tagged SUBSETTED: it lacks elements, and to store it would lose them").At(typ + ".meta.tag")
 }
 
 func locationOf(r *store.Resource) string {

@@ -19,6 +19,8 @@ type Config struct {
 	Resolver Resolver // who the caller is; nil: everything is open to everyone
 	Metrics  *Metrics // nil: none are kept and /metrics is a 404
 	Log      *slog.Logger
+	// MetricsElsewhere keeps /metrics off this listener: another serves Metrics.Handler.
+	MetricsElsewhere bool
 
 	BasePath       string         // of the FHIR base; default "/fhir"
 	PublicURL      string         // the FHIR base in answers, "https://x.org/fhir"; "" to take it from the request

@@ -44,7 +44,7 @@ func New(cfg Config) *Server {
 	get("/livez", s.live)
 	get("/readyz", s.ready)
 	get("/_status", s.status)
-	if s.metrics != nil {
+	if s.metrics != nil && !cfg.MetricsElsewhere {
 		get("/metrics", s.metrics.Handler().ServeHTTP)
 	}
 	s.handler = s.guard(s.wrapped(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

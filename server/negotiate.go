@@ -79,7 +79,7 @@ func (s *Server) negotiate(r *http.Request, req *interaction.Request) (format, e
 	}
 	ranges := accepts(r.Header.Values("Accept"))
 	if len(ranges) == 0 {
-		if len(r.Header.Values("Accept")) > 0 {
+		if strings.TrimSpace(strings.Join(r.Header.Values("Accept"), "")) != "" {
 			return f, notAcceptable()
 		}
 		f.raw = req.Type == "Binary"
