@@ -137,6 +137,13 @@ const (
 
 var allAlgorithms = []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"}
 
+// Validate tells everything that is wrong with a configuration. It asks nobody
+// and reads no file.
+func (c Config) Validate() error {
+	_, err := c.complete()
+	return err
+}
+
 // complete fills in the defaults and tells everything that is wrong.
 func (c Config) complete() (Config, error) {
 	var faults []error

@@ -39,6 +39,9 @@ func TestCollapse(t *testing.T) {
 	if got := Collapse([]string{"/b", "/", "/a"}); !slices.Equal(got, []string{"/"}) {
 		t.Errorf("with the root of all: %v", got)
 	}
+	if g := (Grant{Roots: []string{"/"}}); !g.AllowsPaths([]string{"/a/b"}) || g.AllowsPaths(nil) {
+		t.Error("the root of all covers every path and no resource without one")
+	}
 	if got := Collapse(nil); len(got) != 0 {
 		t.Errorf("of nothing: %v", got)
 	}
