@@ -129,8 +129,8 @@ func listening(c *config.Config, service *interaction.Service, db *store.DB, res
 	if out.BodyRate == 0 {
 		out.BodyRate = -1 // switched off
 	}
-	if c.Metrics.Enabled && c.Metrics.Listen == "" {
-		out.Metrics = m
+	if c.Metrics.Enabled {
+		out.Metrics, out.MetricsElsewhere = m, c.Metrics.Listen != ""
 	}
 	return out
 }
