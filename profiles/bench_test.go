@@ -77,7 +77,7 @@ func BenchmarkPatientBase(b *testing.B) {
 // usCoreObservation is an example of US Core without its narrative.
 func usCoreObservation(b *testing.B) []byte {
 	b.Helper()
-	src := packageExamples(b, usCore)["Observation-blood-glucose.json"]
+	src := packageExamples(b, usCore)["Observation-serum-calcium.json"]
 	if src == nil {
 		b.Skip("US Core has no such example")
 	}

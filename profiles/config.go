@@ -25,6 +25,10 @@ type Config struct {
 	FailFast  bool             // stop at the first error
 	MaxIssues int              // of one resource; default 500
 
+	// Schema runs the JSON Schemas of definitions and profiles on writes too,
+	// before the closures. $validate always does. It costs about as much again.
+	Schema bool
+
 	// AustralianIdentifiers checks Medicare card, provider and IHI/HPI numbers.
 	AustralianIdentifiers bool
 	// VitalSigns checks Observations with one of the codes of FHIR's vital

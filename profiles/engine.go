@@ -25,6 +25,7 @@ type engine struct {
 	exts       sync.Map // url → *extensionEntry
 	invariants sync.Map // expression → *compiledExpr
 	schemas    sync.Map // canonical → *schemaEntry
+	compiler   schemaCompiler
 	absent     negative
 }
 

@@ -51,6 +51,10 @@ type Request struct {
 	// Warnings asks for what is not an error too: best practice, extensible
 	// bindings, what could not be checked.
 	Warnings bool
+	// Schema puts the JSON Schemas of the type and of the profiles before the
+	// closures. They find no more than the closures do; what they would is
+	// told.
+	Schema bool
 	// FailFast stops at the first error.
 	FailFast bool
 	// Resolve finds what a reference outside of the document means, nil where
@@ -84,7 +88,12 @@ func (v *Validator) ValidateNode(ctx context.Context, n fhir.Node, req Request) 
 		first.name = "Resource"
 	}
 	r.steps = append(r.steps, first)
+	var findings []finding
+	if (req.Schema || v.cfg.Schema) && it.tab != nil && it.tab.resource {
+		findings = r.schemaPass(&it, r.schemasFor(&it))
+	}
 	r.resource(&it, false)
+	r.addFindings(&it, findings)
 	issues := r.issues
 	r.issues = nil
 	return issues
