@@ -58,7 +58,7 @@ func (s *Service) Import(ctx context.Context, d Distribution, again bool, progre
 	}
 	pass := 0
 	return s.opt.Concepts.Load(ctx, concepts.Import{
-		URL: info.URL, Version: info.Version, Checksum: sum, Again: again, Fold: !info.CaseSensitive,
+		URL: info.URL, Version: info.Version, Checksum: sum, Again: again,
 		Fill: func(ctx context.Context, to concepts.Sink) error {
 			pass++
 			return d.Read(ctx, pass == 1, &importer{to: to, info: info, codesOnly: pass == 1, props: map[string]int16{}})

@@ -26,7 +26,7 @@ CREATE TABLE concept (
     parents    int4[],                    -- places
     below      int4[],
     code       text COLLATE "C" NOT NULL,
-    fold       text COLLATE "C",          -- lower case, where the system ignores case
+    fold       text COLLATE "C" NOT NULL, -- code in lower case, as tokens are compared
     display    text,
     definition text,
     words      text COLLATE "C",          -- of all names, folded, for the text filter

@@ -54,7 +54,6 @@ type Import struct {
 	URL, Version string
 	Checksum     []byte // of the distribution
 	Again        bool   // also if the very same distribution is there
-	Fold         bool   // case does not matter
 	// Fill gives all concepts and edges. It is called twice: the numbers of the
 	// concepts are known only when all edges are.
 	Fill func(ctx context.Context, to Sink) error
@@ -232,7 +231,6 @@ type second struct {
 	ctx      context.Context
 	conn     *pgx.Conn
 	id       int32
-	fold     bool
 	h        *hierarchy
 	written  []bool
 	n        int
@@ -254,13 +252,8 @@ func (s *second) Concept(c *Row) error {
 	for _, p := range s.h.parents[n] {
 		parents = append(parents, s.h.place[p])
 	}
-	var fold *string
-	if s.fold {
-		f := strings.ToLower(c.Code)
-		fold = &f
-	}
 	slices.Sort(c.Words)
-	s.concepts = append(s.concepts, []any{s.id, place, c.Abstract, c.Inactive, parents, s.h.below[n], c.Code, fold,
+	s.concepts = append(s.concepts, []any{s.id, place, c.Abstract, c.Inactive, parents, s.h.below[n], c.Code, strings.ToLower(c.Code),
 		orNull(c.Display), orNull(c.Definition), strings.Join(slices.Compact(c.Words), " "), orNull(c.More)})
 	for _, v := range c.Properties {
 		if len(v.Value) <= maxValue {
@@ -323,7 +316,7 @@ func (s *Store) fill(ctx context.Context, conn *pgx.Conn, in *Import, one *first
 	if _, err := conn.Exec(ctx, strings.Join(sql, "; ")); err != nil {
 		return fmt.Errorf("concepts: import: %w", err)
 	}
-	two := &second{ctx: ctx, conn: conn, id: res.ID, fold: in.Fold, h: &one.h, written: make([]bool, len(one.h.parents)), progress: func(n int) { tell(2, n) }}
+	two := &second{ctx: ctx, conn: conn, id: res.ID, h: &one.h, written: make([]bool, len(one.h.parents)), progress: func(n int) { tell(2, n) }}
 	if err := in.Fill(ctx, two); err != nil {
 		return err
 	}
@@ -340,13 +333,11 @@ func (s *Store) fill(ctx context.Context, conn *pgx.Conn, in *Import, one *first
 	indexes := []string{
 		fmt.Sprintf(`ALTER TABLE concept_%d ADD PRIMARY KEY (place)`, id),
 		fmt.Sprintf(`CREATE UNIQUE INDEX ON concept_%d (code)`, id),
+		fmt.Sprintf(`CREATE INDEX ON concept_%d (fold)`, id),
 		fmt.Sprintf(`CREATE INDEX ON concept_%d USING gin (array_to_tsvector(string_to_array(words, ' '))) WITH (fastupdate = off)`, id),
 		fmt.Sprintf(`CREATE INDEX ON concept_edge_%d (parent, child)`, id),
 		fmt.Sprintf(`CREATE INDEX ON concept_property_%d (prop, value, place)`, id),
 		fmt.Sprintf(`CREATE INDEX ON concept_property_%d (place)`, id),
-	}
-	if in.Fold {
-		indexes = append(indexes, fmt.Sprintf(`CREATE INDEX ON concept_%d (fold)`, id))
 	}
 	for _, t := range partitioned {
 		indexes = append(indexes, fmt.Sprintf(`ANALYZE %s_%d`, t, id))

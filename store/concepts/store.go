@@ -178,8 +178,23 @@ func (s *Store) Ancestors(ctx context.Context, id int32, place int64) ([]int64, 
 	return list, nil
 }
 
+// InSelection is an SQL condition: that a code, given by an SQL expression for
+// it in lower case, is the code of a concept that the selection picks. arg adds
+// an argument to the statement and returns its placeholder.
+func InSelection(id int32, sel *Selection, code string, arg func(any) string) string {
+	if sel.None {
+		return "false"
+	}
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM concept_%d c WHERE c.fold = %s AND %s)", id, code, adder(arg).where(id, sel))
+}
+
 // args collects numbered arguments.
 type args []any
+
+func (a *args) where(id int32, sel *Selection) string { return adder(a.add).where(id, sel) }
+
+// adder adds an argument and returns its placeholder.
+type adder func(any) string
 
 func (a *args) add(v any) string {
 	*a = append(*a, v)
@@ -187,7 +202,7 @@ func (a *args) add(v any) string {
 }
 
 // where writes the conditions of a selection on the alias c.
-func (a *args) where(id int32, sel *Selection) string {
+func (a adder) where(id int32, sel *Selection) string {
 	conds := []string{"true"}
 	and := func(format string, list ...any) { conds = append(conds, fmt.Sprintf(format, list...)) }
 	for _, spans := range sel.Spans {
@@ -197,19 +212,19 @@ func (a *args) where(id int32, sel *Selection) string {
 		and("NOT %s", a.spans(sel.NotIn))
 	}
 	for _, p := range sel.Places {
-		and("c.place = ANY(%s::int8[])", a.add(p))
+		and("c.place = ANY(%s::int8[])", a(p))
 	}
 	for _, p := range sel.ChildOf {
-		and("c.place IN (SELECT child FROM concept_edge_%d WHERE parent = %s)", id, a.add(p))
+		and("c.place IN (SELECT child FROM concept_edge_%d WHERE parent = %s)", id, a(p))
 	}
 	if sel.Leaf {
 		and("c.below IS NULL")
 	}
 	if sel.Codes != nil {
-		and("c.code = ANY(%s::text[])", a.add(sel.Codes))
+		and("c.code = ANY(%s::text[])", a(sel.Codes))
 	}
 	if sel.NotCodes != nil {
-		and("c.code <> ALL(%s::text[])", a.add(sel.NotCodes))
+		and("c.code <> ALL(%s::text[])", a(sel.NotCodes))
 	}
 	for _, p := range sel.Properties {
 		not, in := "", ""
@@ -217,12 +232,12 @@ func (a *args) where(id int32, sel *Selection) string {
 			not = "NOT "
 		}
 		if p.Values != nil {
-			in = fmt.Sprintf(" AND p.value = ANY(%s::text[])", a.add(p.Values))
+			in = fmt.Sprintf(" AND p.value = ANY(%s::text[])", a(p.Values))
 		}
 		if p.Not {
-			and("%sEXISTS (SELECT 1 FROM concept_property_%d p WHERE p.place = c.place AND p.prop = %s%s)", not, id, a.add(p.Prop), in)
+			and("%sEXISTS (SELECT 1 FROM concept_property_%d p WHERE p.place = c.place AND p.prop = %s%s)", not, id, a(p.Prop), in)
 		} else {
-			and("c.place IN (SELECT p.place FROM concept_property_%d p WHERE p.prop = %s%s)", id, a.add(p.Prop), in)
+			and("c.place IN (SELECT p.place FROM concept_property_%d p WHERE p.prop = %s%s)", id, a(p.Prop), in)
 		}
 	}
 	if len(sel.Words) > 0 {
@@ -230,32 +245,32 @@ func (a *args) where(id int32, sel *Selection) string {
 		for _, w := range sel.Words {
 			q = append(q, "'"+strings.ReplaceAll(w, "'", "")+"':*")
 		}
-		and("array_to_tsvector(string_to_array(c.words, ' ')) @@ %s::text::tsquery", a.add(strings.Join(q, " & ")))
+		and("array_to_tsvector(string_to_array(c.words, ' ')) @@ %s::text::tsquery", a(strings.Join(q, " & ")))
 	}
 	if sel.ActiveOnly {
 		and("NOT c.inactive")
 	}
 	if sel.Abstract != nil {
-		and("c.abstract = %s", a.add(*sel.Abstract))
+		and("c.abstract = %s", a(*sel.Abstract))
 	}
 	if sel.Inactive != nil {
-		and("c.inactive = %s", a.add(*sel.Inactive))
+		and("c.inactive = %s", a(*sel.Inactive))
 	}
 	if sel.After > 0 {
-		and("c.place > %s", a.add(sel.After))
+		and("c.place > %s", a(sel.After))
 	}
 	return strings.Join(conds, " AND ")
 }
 
 // spans writes the condition that a place lies in one of the spans.
-func (a *args) spans(spans []Span) string {
+func (a adder) spans(spans []Span) string {
 	if len(spans) == 0 {
 		return "false"
 	}
 	if len(spans) <= 8 {
 		var or []string
 		for _, s := range spans {
-			or = append(or, fmt.Sprintf("c.place BETWEEN %s AND %s", a.add(s.Lo), a.add(s.Hi)))
+			or = append(or, fmt.Sprintf("c.place BETWEEN %s AND %s", a(s.Lo), a(s.Hi)))
 		}
 		return "(" + strings.Join(or, " OR ") + ")"
 	}
@@ -263,5 +278,5 @@ func (a *args) spans(spans []Span) string {
 	for i, s := range spans {
 		lo[i], hi[i] = s.Lo, s.Hi
 	}
-	return fmt.Sprintf("EXISTS (SELECT 1 FROM unnest(%s::int8[], %s::int8[]) s(lo, hi) WHERE c.place BETWEEN s.lo AND s.hi)", a.add(lo), a.add(hi))
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM unnest(%s::int8[], %s::int8[]) s(lo, hi) WHERE c.place BETWEEN s.lo AND s.hi)", a(lo), a(hi))
 }
