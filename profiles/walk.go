@@ -91,8 +91,11 @@ func (r *run) object(it *item) {
 			r.fail(it.n, fhir.CodeRequired, t.structure.canonical(), "%s is required (%s) but missing%s", el.path, cardinality(el.min, el.max), variantsHint(el))
 		}
 	}
-	if t.name == "Reference" {
+	switch {
+	case t.name == "Reference":
 		r.referenceRules(it)
+	case t.name == "Identifier" && r.v.cfg.AustralianIdentifiers:
+		r.australianIdentifier(it)
 	}
 	for _, inv := range t.invariants {
 		r.check(inv, it)
