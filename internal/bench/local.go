@@ -82,8 +82,13 @@ func (l *local) startServer(ctx context.Context, serve []string) error {
 			return nil
 		}
 	}
+	return fmt.Errorf("the server did not get ready: %s", l.lastWords())
+}
+
+// lastWords is the end of the server's log.
+func (l *local) lastWords() string {
 	text, _ := os.ReadFile(l.log.Name())
-	return fmt.Errorf("the server did not get ready: %s", text[max(0, len(text)-2000):])
+	return string(text[max(0, len(text)-2000):])
 }
 
 func freeAddress() (string, error) {

@@ -28,6 +28,7 @@ type Options struct {
 	// and the oracle run too.
 	DatabaseURL string
 	Header      http.Header
+	ServerPID   int      // of a server on this machine, for its CPU time; else /metrics tells it
 	Serve       []string // command that runs a server
 	Limit       []string // command that runs ServeLimit
 
@@ -63,9 +64,9 @@ type bench struct {
 }
 
 // Run measures. What could not be measured is told in the report.
-func Run(ctx context.Context, o Options) (*Report, error) {
+func Run(ctx context.Context, o Options) (report *Report, err error) {
 	b := &bench{Options: o, report: &Report{Started: time.Now(), Rounds: o.Rounds, Length: o.Length, Cores: runtime.NumCPU()}, reg: search.NewRegistry(r4.Definitions())}
-	var pid int
+	pid := o.ServerPID
 	if o.URL == "" {
 		b.say("starting a private PostgreSQL and the server")
 		l, err := startLocal(ctx, o.Serve)
@@ -73,6 +74,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 		defer func() {
+			if err != nil {
+				b.say("the server's last words: %s", l.lastWords())
+			}
 			if err := l.stop(); err != nil {
 				b.say("cleaning up: %v", err)
 			}
@@ -113,11 +117,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	b.say("sampled %d patients, %d observations, %d codes", len(b.sample.patients), len(b.sample.observations), len(b.sample.codes))
 	b.wait("loaded and sampled")
 	for _, part := range []func(context.Context) error{b.searches, b.reads, b.paging, b.writes, b.transactions} {
-		if err := part(ctx); err != nil {
+		err := part(ctx)
+		b.report.Drift = b.drift.share()
+		if err != nil {
 			return b.report, err
 		}
 	}
-	b.report.Drift = b.drift.share()
 	b.report.MemoryMB = residentMB(pid)
 	b.wait("done")
 	return b.report, nil
