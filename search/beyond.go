@@ -16,15 +16,16 @@ type beyond struct {
 
 // plantFHIRPath leaves a parameter to FHIRPath. What kinds of value it will
 // find is not known beforehand, so a search looks for all of them.
-func (r *Registry) plantFHIRPath(t *typeIndex, p *Param) {
+func (r *Registry) plantFHIRPath(t *typeIndex, p *Param) error {
 	expr, err := fhirpath.Compile(p.Definition.Expression, fhirpath.ForSearch(), fhirpath.WithDefinitions(r.defs))
-	if err != nil || p.Type == "composite" {
-		return
+	if err != nil {
+		return err
 	}
 	p.indexed, p.single = true, false
 	p.hasCoding, p.hasCode, p.hasExact, p.hasIdent, p.inDict = true, true, true, true, true
 	p.Targets = p.Definition.Target
 	t.beyond = append(t.beyond, &beyond{p: p, expr: expr})
+	return nil
 }
 
 // evaluate takes the rows of a parameter by its FHIRPath. An expression that

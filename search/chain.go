@@ -66,7 +66,13 @@ func (p *parser) chain(types []string, head, tail, name, value string) (cond, er
 			}
 			continue
 		}
-		out.targets = append(out.targets, target{t, k})
+		to := target{typ: t, cond: k}
+		for _, sp := range ps {
+			if sp.canonical && slices.Contains(p.r.selfTargets(sp), t) {
+				to.canonical, to.self = append(to.canonical, sp.ID), p.r.index(t).self
+			}
+		}
+		out.targets = append(out.targets, to)
 	}
 	if len(out.targets) == 0 {
 		next, _, _ := strings.Cut(strings.SplitN(tail, ".", 2)[0], ":")
@@ -112,7 +118,15 @@ func (p *parser) reverse(types []string, rest, name, value string) (cond, error)
 	if err != nil {
 		return nil, p.within(err, name)
 	}
-	return &reverse{from: from, ref: ref.ID, types: types, cond: k}, nil
+	out := &reverse{from: from, ref: ref.ID, types: types, cond: k}
+	if ref.canonical {
+		for _, t := range p.r.selfTargets(ref) {
+			if slices.Contains(types, t) {
+				out.selves = append(out.selves, p.r.index(t).self)
+			}
+		}
+	}
+	return out, nil
 }
 
 // compartment restricts the search to a compartment (R4 compartmentdefinition):

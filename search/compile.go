@@ -165,19 +165,34 @@ func (c *compilation) probe(k cond, at row, pin bool) string {
 	case never:
 		return "false"
 	case *chain:
-		parts := make([]string, len(k.targets))
-		for i, t := range k.targets {
+		var parts []string
+		for _, t := range k.targets {
 			ref, r := c.from(Ref, k.types, "r")
 			res, x := c.from(Resource, []string{t.typ}, "x")
-			parts[i] = "EXISTS (SELECT 1 FROM " + ref + " JOIN " + res + " ON " + x + ".rk = " + r + ".rk WHERE " +
+			parts = append(parts, "EXISTS (SELECT 1 FROM "+ref+" JOIN "+res+" ON "+x+".rk = "+r+".rk WHERE "+
 				and(r+".rid = "+at.rid, in(c, r+".p", ints(k.refs)), in(c, x+".rtype", c.numbers([]string{t.typ})),
-					c.probe(t.cond, resourceRow(x), pin)) + stay + ")"
+					c.probe(t.cond, resourceRow(x), pin))+stay+")")
+			if t.self != 0 {
+				ref, r := c.from(Ref, k.types, "r")
+				self, u := c.from(Ref, []string{t.typ}, "u")
+				parts = append(parts, "EXISTS (SELECT 1 FROM "+ref+" JOIN "+self+" ON "+u+".rk = "+r+".rk WHERE "+
+					and(r+".rid = "+at.rid, in(c, r+".p", ints(t.canonical)), in(c, u+".p", ints([]ParamID{t.self})),
+						c.probe(t.cond, row{rid: u + ".rid"}, pin))+stay+")")
+			}
 		}
 		if len(parts) == 1 {
 			return parts[0]
 		}
 		return "(" + strings.Join(parts, " OR ") + ")"
 	case *reverse:
+		if k.selves != nil {
+			bare := *k
+			bare.selves = nil
+			ref, r := c.from(Ref, []string{k.from}, "r")
+			self, u := c.from(Ref, k.types, "u")
+			return "(" + c.probe(&bare, at, pin) + " OR EXISTS (SELECT 1 FROM " + self + " JOIN " + ref + " ON " + r + ".rk = " + u + ".rk WHERE " +
+				and(u+".rid = "+at.rid, in(c, u+".p", ints(k.selves)), in(c, r+".p", ints([]ParamID{k.ref})), c.probe(k.cond, row{rid: r + ".rid"}, pin)) + stay + "))"
+		}
 		ref, r := c.from(Ref, []string{k.from}, "r")
 		inner := c.probe(k.cond, row{rid: r + ".rid"}, pin)
 		if at.rk != "" {
@@ -240,16 +255,35 @@ func (c *compilation) arms(k cond, ordered bool) []arm {
 				where: and(in(c, x+".rtype", c.numbers([]string{t.typ})), in(c, r+".p", ints(k.refs))),
 				at:    row{rid: r + ".rid"},
 			})
+			if t.self != 0 {
+				self, u := c.from(Ref, []string{t.typ}, "u")
+				ref, r := c.from(Ref, k.types, "r")
+				out = append(out, arm{
+					from:  c.set(t.cond, t.typ) + " s" + u + " JOIN " + self + " ON " + u + ".rid = s" + u + ".rid JOIN " + ref + " ON " + r + ".rk = " + u + ".rk",
+					where: and(in(c, u+".p", ints([]ParamID{t.self})), in(c, r+".p", ints(t.canonical))),
+					at:    row{rid: r + ".rid"},
+				})
+			}
 		}
 		return out
 	case *reverse:
 		ref, r := c.from(Ref, []string{k.from}, "r")
 		res, x := c.from(Resource, k.types, "x")
-		return []arm{{
+		out := []arm{{
 			from:  c.set(k.cond, k.from) + " s" + x + " JOIN " + ref + " ON " + r + ".rid = s" + x + ".rid JOIN " + res + " ON " + x + ".rk = " + r + ".rk",
 			where: and(in(c, r+".p", ints([]ParamID{k.ref})), in(c, x+".rtype", c.numbers(k.types))),
 			at:    resourceRow(x),
 		}}
+		if k.selves != nil {
+			ref, r := c.from(Ref, []string{k.from}, "r")
+			self, u := c.from(Ref, k.types, "u")
+			out = append(out, arm{
+				from:  c.set(k.cond, k.from) + " s" + u + " JOIN " + ref + " ON " + r + ".rid = s" + u + ".rid JOIN " + self + " ON " + u + ".rk = " + r + ".rk",
+				where: and(in(c, r+".p", ints([]ParamID{k.ref})), in(c, u+".p", ints(k.selves))),
+				at:    row{rid: u + ".rid"},
+			})
+		}
+		return out
 	case never:
 		res, x := c.from(Resource, nil, "d")
 		return []arm{{from: res, where: "false", at: resourceRow(x), unique: true, byRID: true}}

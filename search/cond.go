@@ -113,6 +113,10 @@ type chain struct {
 type target struct {
 	typ  string
 	cond cond
+	// canonical references reach the target by its own URL: the parameters that
+	// hold them, and the number under which the target knows its URL.
+	canonical []ParamID
+	self      ParamID
 }
 
 func (c *chain) rank() int {
@@ -130,6 +134,9 @@ type reverse struct {
 	ref   ParamID
 	types []string // of the resource referred to
 	cond  cond
+	// selves are the numbers under which the resource referred to knows its own
+	// URL, where ref holds canonical references.
+	selves []ParamID
 }
 
 func (r *reverse) rank() int { return r.cond.rank() + 1 }

@@ -110,6 +110,9 @@ func (v *valueReader) dateValue(value string) (dateValue, error) {
 		return dateValue{}, v.fail(value, "a date is expected: YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss[.sss]] with Z or ±hh:mm")
 	}
 	lo, hi := d.Range()
+	if v.modifier == "overlaps" { // of _filter: ap without a margin
+		return dateValue{ap, lo, hi}, nil
+	}
 	if prefix == ap {
 		// A tenth of the time between the value and now (R4 3.1.1.5.5).
 		now := v.p.now.UnixMicro()

@@ -19,8 +19,9 @@ type extraction struct {
 	rows Rows
 	// suffixes counts the rows of strings that begin inside a part; they do not
 	// take part in sorting. They are marked by Raw and by this flag in parallel.
-	suffix []bool
-	absent []*Param // presence parameters whose element was not met
+	suffix    []bool
+	absent    []*Param // presence parameters whose element was not met
+	wordBytes int
 	// the last canonical form computed: several parameters ask for the same one
 	lastUnit, lastValue string
 	lastCanonical       string
@@ -43,6 +44,13 @@ func (r *Registry) IndexRows(doc *fhir.Doc) (*Rows, error) {
 	}
 	for _, f := range t.beyond {
 		x.evaluate(f)
+	}
+	if t.self != 0 {
+		x.identity(t.self)
+	}
+	if r.fullText {
+		x.allText(doc.Root())
+		x.finishWords()
 	}
 	x.finish()
 	return &x.rows, nil

@@ -24,6 +24,9 @@ type include struct {
 	sources []string // types that hold the references
 	target  string   // type of what they point to, "" for any
 	refs    []ParamID
+	// canonical are those of refs that hold canonical URLs, and selves the
+	// numbers under which their targets know their own URL.
+	canonical, selves []ParamID
 }
 
 func (p *parser) parseInclude(name, modifier, value string) error {
@@ -70,11 +73,14 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 	} else if source != "*" {
 		return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: the parameter is missing; use %s:* for every reference", label, value, source)
 	}
+	if err := p.includeAllowed(name, label, value, parts); err != nil {
+		return err
+	}
 	for _, typ := range inc.sources {
 		if code == "*" {
 			for _, sp := range p.r.Params(typ) {
 				if sp.Type == "reference" && sp.indexed {
-					inc.refs = append(inc.refs, sp.ID)
+					p.follow(&inc, sp)
 				}
 			}
 			continue
@@ -86,12 +92,52 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 		if inc.target != "" && len(sp.Targets) > 0 && !slices.Contains(sp.Targets, inc.target) {
 			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s.%s does not point to %s but to %s", label, value, typ, code, inc.target, list(sp.Targets))
 		}
-		inc.refs = append(inc.refs, sp.ID)
+		p.follow(&inc, sp)
 	}
 	if len(p.q.includes) >= 32 {
 		return fhir.Errorf(400, fhir.CodeTooCostly, "a search may have 32 _include and _revinclude; this one has more")
 	}
 	p.q.includes = append(p.q.includes, inc)
+	return nil
+}
+
+// follow adds a reference parameter to an include.
+func (p *parser) follow(inc *include, sp *Param) {
+	inc.refs = append(inc.refs, sp.ID)
+	if !sp.canonical {
+		return
+	}
+	inc.canonical = append(inc.canonical, sp.ID)
+	for _, t := range p.r.selfTargets(sp) {
+		if inc.target == "" || inc.target == t {
+			inc.selves = append(inc.selves, p.r.index(t).self)
+		}
+	}
+}
+
+// selfTargets are the types with a canonical URL of their own that a parameter
+// may point to.
+func (r *Registry) selfTargets(sp *Param) []string {
+	targets := sp.Targets
+	if len(targets) == 0 {
+		targets = r.defs.ResourceTypes()
+	}
+	return slices.DeleteFunc(slices.Clone(targets), func(t string) bool { i := r.index(t); return i == nil || i.self == 0 })
+}
+
+// includeAllowed checks the rules of the types searched.
+func (p *parser) includeAllowed(name, label, value string, parts []string) error {
+	for _, t := range p.q.types {
+		rules := p.r.rulesOf(t)
+		allow := rules.Includes
+		if name == "_revinclude" {
+			allow = rules.RevIncludes
+		}
+		if allow == nil || slices.Contains(allow, value) || len(parts) == 3 && slices.Contains(allow, parts[0]+":"+parts[1]) {
+			continue
+		}
+		return fhir.Errorf(400, fhir.CodeNotSupported, "%s=%s: the server's configuration allows %s", label, value, list(allow))
+	}
 	return nil
 }
 
@@ -105,6 +151,9 @@ func (c *compilation) includes(keys []sortColumn) string {
 		var arms []string
 		for _, inc := range list {
 			arms = append(arms, c.includeArm(inc, from))
+			if inc.selves != nil {
+				arms = append(arms, c.canonicalArm(inc, from))
+			}
 		}
 		seen := "SELECT rid FROM page"
 		for i := 1; i < n; i++ {
@@ -145,4 +194,18 @@ func (c *compilation) includeArm(inc include, from string) string {
 		return "SELECT " + x + ".rid FROM " + from + " m JOIN " + ref + " ON " + r + ".rid = m.rid JOIN " + res + " ON " + x + ".rk = " + r + ".rk WHERE " + match
 	}
 	return "SELECT " + r + ".rid FROM " + from + " m JOIN " + res + " ON " + x + ".rid = m.rid JOIN " + ref + " ON " + r + ".rk = " + x + ".rk WHERE " + match
+}
+
+// canonicalArm finds what one include adds by canonical URL: the reference and
+// the target's own URL have the same key.
+func (c *compilation) canonicalArm(inc include, from string) string {
+	ref, r := c.from(Ref, inc.sources, "r")
+	self, u := c.from(Ref, nil, "u")
+	match := and(in(c, r+".p", ints(inc.canonical)), in(c, u+".p", ints(inc.selves)))
+	near, far := r, u
+	if inc.reverse {
+		near, far = u, r
+	}
+	return "SELECT " + far + ".rid FROM " + from + " m JOIN " + map[string]string{r: ref, u: self}[near] + " ON " + near + ".rid = m.rid JOIN " +
+		map[string]string{r: ref, u: self}[far] + " ON " + far + ".rk = " + near + ".rk WHERE " + match
 }

@@ -112,7 +112,7 @@ func (w *world) flush(t testing.TB, from int) {
 			t.Fatalf("copy into %s: %v", table, err)
 		}
 	}
-	var res, tok, ref, date, str, qty, text [][]any
+	var res, tok, ref, date, str, qty [][]any
 	dict := map[int64]CodedToken{}
 	label := int32(0)
 	for _, s := range w.docs[from:] {
@@ -136,7 +136,13 @@ func (w *world) flush(t testing.TB, from int) {
 			qty = append(qty, []any{r.K, s.rid, r.Unit, r.UText, r.Sys, label, r.SMin, r.SMax, r.Lo, r.Hi})
 		}
 	}
-	_ = text
+	for _, s := range w.docs[from:] {
+		if s.rows.Words != nil {
+			if _, err := w.conn.Exec(ctx, "INSERT INTO idx_text (rid, label, words) VALUES ($1, 0, array_to_tsvector($2::text[]))", s.rid, s.rows.Words); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	put("resource", []string{"rid", "rk", "lu", "version", "label", "rtype", "op", "fhir_id", "body"}, res)
 	put("idx_token", []string{"h", "rid", "label", "p"}, tok)
 	put("idx_ref", []string{"rk", "rid", "p", "label"}, ref)

@@ -26,6 +26,7 @@ type oracle struct {
 	w     *world
 	exprs map[string]*fhirpath.Expr
 	cache map[string]map[*stored][]found
+	byURL map[string][]*stored
 }
 
 // found is a value of a search parameter in a resource.
@@ -419,6 +420,28 @@ func (o *oracle) refs(f found, s *stored) []string {
 	return nil
 }
 
+// resolve finds what a reference points to: Type/id, or a canonical URL.
+func (o *oracle) resolve(f found, ref string) []*stored {
+	if t := o.w.byKey[ref]; t != nil {
+		return []*stored{t}
+	}
+	if f.typ != "canonical" {
+		return nil
+	}
+	if o.byURL == nil {
+		o.byURL = map[string][]*stored{}
+		for _, s := range o.w.docs {
+			if url := s.doc.Root().Get("url").Text(); url != "" && o.w.reg.defs.SearchParam(s.typ, "url") != nil {
+				o.byURL[url] = append(o.byURL[url], s)
+				if v := s.doc.Root().Get("version").Text(); v != "" {
+					o.byURL[url+"|"+v] = append(o.byURL[url+"|"+v], s)
+				}
+			}
+		}
+	}
+	return o.byURL[ref]
+}
+
 // onum is a range of numbers with a unit.
 type onum struct {
 	lo, hi             *big.Rat // nil: open
@@ -705,8 +728,9 @@ func (o *oracle) matches(s *stored, name, value string) bool {
 			if other.typ != parts[0] {
 				continue
 			}
-			if slices.ContainsFunc(o.values(ref, other), func(f found) bool { return slices.Contains(o.refs(f, other), s.typ+"/"+s.id) }) &&
-				o.matches(other, parts[2], value) {
+			if slices.ContainsFunc(o.values(ref, other), func(f found) bool {
+				return slices.ContainsFunc(o.refs(f, other), func(r string) bool { return slices.Contains(o.resolve(f, r), s) })
+			}) && o.matches(other, parts[2], value) {
 				return true
 			}
 		}
@@ -723,9 +747,10 @@ func (o *oracle) matches(s *stored, name, value string) bool {
 	}
 	for _, f := range o.values(p, s) {
 		for _, r := range o.refs(f, s) {
-			t := o.w.byKey[r]
-			if t != nil && (modifier == "" || t.typ == modifier) && o.matches(t, tail, value) {
-				return true
+			for _, t := range o.resolve(f, r) {
+				if (modifier == "" || t.typ == modifier) && (len(p.Target) == 0 || slices.Contains(p.Target, t.typ)) && o.matches(t, tail, value) {
+					return true
+				}
 			}
 		}
 	}

@@ -18,7 +18,10 @@ type parser struct {
 	lim   Limits
 	now   time.Time
 	depth int // links of chains around what is being read
-	notes []fhir.Issue
+	// inFilter: a part of _filter is being read, which has modifiers of its own.
+	inFilter int
+	used     []string // codes of the search, for Rules.Combinations
+	notes    []fhir.Issue
 }
 
 // Parse reads the parameters of a search. Its errors are *fhir.Error with status
@@ -40,6 +43,9 @@ func (r *Registry) Parse(req Request) (*Query, []fhir.Issue, error) {
 		if err := p.parameter(kv); err != nil {
 			return nil, nil, err
 		}
+	}
+	if err := p.combination(); err != nil {
+		return nil, nil, err
 	}
 	if p.q.Summary == SummaryCount {
 		p.q.Count = 0
@@ -224,6 +230,9 @@ func (p *parser) filter(kv KV) error {
 	if err != nil {
 		return err
 	}
+	code, _, _ := strings.Cut(kv.Name, ":")
+	code, _, _ = strings.Cut(code, ".")
+	p.used = append(p.used, code)
 	if s, ok := k.(*scan); ok {
 		for i, have := range p.q.conds {
 			if h, ok := have.(*scan); ok {
@@ -254,6 +263,15 @@ func (p *parser) cond(types []string, name, value string) (cond, error) {
 	if value == "" {
 		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeInvalid, "the parameter %s has no value", name)}
 	}
+	switch code {
+	case "_list":
+		return p.listCond(types, modifier, name, value)
+	case "_filter":
+		if modifier != "" {
+			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "_filter takes no modifier")
+		}
+		return p.parseFilter(types, value)
+	}
 	ps, err := p.params(types, code, name)
 	if err != nil {
 		return nil, err
@@ -267,6 +285,12 @@ func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 	var out []*Param
 	for _, t := range types {
 		sp := p.r.Param(t, code)
+		if sp != nil && !p.r.permitted(t, code) {
+			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: the server's configuration does not let searches on %s use %q", name, t, code)}
+		}
+		if sp != nil && sp.state == Building {
+			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the search parameter is still being built over the resources that were there before it; try again later", name)
+		}
 		if sp == nil {
 			where := t
 			if len(types) > 1 {
@@ -322,7 +346,8 @@ func (p *parser) term(ps []*Param, types []string, modifier, name, value string)
 		return k, err
 	}
 	isType := sp.Type == "reference" && p.r.defs.IsResourceType(modifier)
-	if modifier != "" && !isType && !slices.Contains(allowed[sp.Type], modifier) {
+	own := p.inFilter > 0 && (sp.Type == "string" && (modifier == "exact-folded" || modifier == "ends") || sp.Type == "date" && modifier == "overlaps")
+	if modifier != "" && !isType && !own && !slices.Contains(allowed[sp.Type], modifier) {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a parameter of type %s has no modifier :%s; it may have %s", name, sp.Type, modifier, modifiersOf(sp.Type))
 	}
 	if modifier == "missing" {

@@ -22,6 +22,8 @@ type Request struct {
 	// BaseURLs are the server's own base URLs without the last slash.
 	BaseURLs []string
 	Limits   Limits
+	// Terminology answers :in, :not-in, :above and :below of tokens; nil refuses them.
+	Terminology Terminology
 	// Now is the moment that "ap" on dates measures from; zero for the clock's.
 	Now time.Time
 }

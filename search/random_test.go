@@ -251,7 +251,10 @@ func (g *generator) link(typ string, depth int) string {
 			return ""
 		}
 		for _, r := range g.o.refs(pick(g.r, vals), s) {
-			if t := g.o.w.byKey[r]; t != nil && (len(p.Targets) == 0 || slices.Contains(p.Targets, t.typ)) {
+			for _, t := range g.o.resolve(vals[0], r) {
+				if len(p.Targets) > 0 && !slices.Contains(p.Targets, t.typ) {
+					continue
+				}
 				if inner := g.term(t.typ, depth+1); inner != "" {
 					return p.Code + ":" + t.typ + "." + inner
 				}

@@ -127,6 +127,20 @@ func (x *extraction) canonical(p *Param, n fhir.Node) {
 	}
 }
 
+// identity adds the rows by which canonical references meet this resource: its
+// url, and its url with its version.
+func (x *extraction) identity(p ParamID) {
+	root := x.doc.Root()
+	url, version := text(root, "url"), text(root, "version")
+	if url == "" {
+		return
+	}
+	x.rows.Refs = append(x.rows.Refs, RefRow{RK: RefKey(url), P: p, node: root})
+	if version != "" {
+		x.rows.Refs = append(x.rows.Refs, RefRow{RK: RefKey(url + "|" + version), P: p, node: root})
+	}
+}
+
 // parseReference takes a reference apart, with the server's own base URLs.
 func (r *Registry) parseReference(s string) fhir.Reference {
 	return fhir.ParseReference(s, r.bases, r.defs.IsResourceType)

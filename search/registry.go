@@ -13,16 +13,20 @@ import (
 type Registry struct {
 	defs  *fhir.Definitions
 	bases []string
+	// fullText: words are extracted and searched.
+	fullText bool
 
-	mu    sync.RWMutex
-	types map[string]*typeIndex
+	mu     sync.RWMutex
+	types  map[string]*typeIndex
+	custom map[string]*custom // by canonical URL
+	rules  map[string]Rules   // by resource type, "" for all others
 }
 
 // NewRegistry returns a registry of the search parameters in the definitions.
 // baseURLs are the server's own base URLs, without the last slash: absolute
 // references below them are indexed as the relative ones they are.
 func NewRegistry(defs *fhir.Definitions, baseURLs ...string) *Registry {
-	return &Registry{defs: defs, bases: baseURLs, types: map[string]*typeIndex{}}
+	return &Registry{defs: defs, bases: baseURLs, types: map[string]*typeIndex{}, custom: map[string]*custom{}}
 }
 
 // Param is one search parameter of one resource type.
@@ -39,8 +43,9 @@ type Param struct {
 	ofType   ParamID
 	ident    ParamID
 	ucum     int64 // ValueKey of the canonical quantities
-	single   bool  // at most one value in a resource
-	indexed  bool  // some path leads to values
+	state    State
+	single   bool // at most one value in a resource
+	indexed  bool // some path leads to values
 
 	// What kinds of value a token parameter finds, so that a search looks in
 	// the right places.
@@ -48,6 +53,7 @@ type Param struct {
 	hasCode    bool // code, boolean, string: without a system of their own
 	hasExact   bool // id, uri and the like: compared with case
 	inDict     bool // the dictionary holds its codes
+	canonical  bool // a reference parameter over canonical URLs
 	hasIdent   bool // Identifier, ContactPoint: a row for each searched form
 	valueSets  []string
 	components []*component
@@ -60,6 +66,10 @@ type typeIndex struct {
 	params []*Param
 	byCode map[string]*Param
 	tree   *node
+	// self is the number under which a conformance resource's own canonical URL
+	// stands among the references, so that canonical references meet it; 0 for
+	// types without one.
+	self ParamID
 	// presence are the parameters of X.exists() and X != false: false where
 	// the walk meets no X.
 	presence []*Param
@@ -109,15 +119,25 @@ var notIndexed = map[string]bool{"_id": true, "_lastUpdated": true, "_text": tru
 // compileType builds the index of one resource type.
 func (r *Registry) compileType(name string) *typeIndex {
 	t := &typeIndex{name: name, number: r.defs.TypeNumber(name), byCode: map[string]*Param{}, tree: &node{typ: name}}
-	for _, def := range r.defs.SearchParams(name) {
+	add := func(def *fhir.SearchParam, state State) {
 		if t.byCode[def.Code] != nil {
-			continue
+			return
 		}
 		p := r.newParam(name, def)
+		p.state = state
 		t.params = append(t.params, p)
 		t.byCode[def.Code] = p
 	}
+	for _, def := range r.defs.SearchParams(name) {
+		add(def, Active)
+	}
+	for _, c := range r.customOf(name) {
+		add(c.def, c.state)
+	}
 	slices.SortFunc(t.params, func(a, b *Param) int { return strings.Compare(a.Code, b.Code) })
+	if u := t.byCode["url"]; u != nil && u.Type == "uri" {
+		t.self = ParamIDOf(name, "url:canonical")
+	}
 	for _, p := range t.params {
 		if !notIndexed[p.Code] {
 			r.plant(t, p)

@@ -18,6 +18,10 @@ type Rows struct {
 	// token) must know: those of Coding, CodeableConcept and code elements,
 	// but not identifiers, which are indexed in each form they are searched by.
 	Coded []CodedToken
+	// Words are the lexemes of the resource's row of idx_text, for
+	// array_to_tsvector: sorted and distinct; nil where there are none or full
+	// text is off (Registry.EnableFullText).
+	Words []string
 }
 
 // TokenRow is a row of idx_token.
@@ -86,7 +90,10 @@ type DateRow struct {
 
 // StringRow is a row of idx_string.
 type StringRow struct {
-	K          int64
+	K int64
+	// Val is the folded text, cut to 600 bytes. Whole is all of it where Val is
+	// not: cut, or the tail of a part of a name or address. Raw is the text as
+	// it was written where that is not Val.
 	Val        string
 	Whole, Raw *string
 	SMin, SMax bool

@@ -14,7 +14,7 @@ const (
 	String                     // k, val, whole, raw, rid, smin, smax
 	Quantity                   // k, lo, hi, unit, utext, sys, rid, smin, smax
 	Dictionary                 // h, p, system, code (table token: no patient data, no scope)
-	Text                       // rid, narrative, content (full text)
+	Text                       // rid, words (full text)
 )
 
 // A Source gives the relations to a statement. It is the store's `visible`: the

@@ -1,9 +1,15 @@
 package search
 
 import (
+	"math"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/cockroachdb/apd/v3"
+
 	"ingle/fhir"
+	"ingle/fhir/ucum"
 )
 
 // The one parameter of type special in R4 is Location's near. A position has a
@@ -93,12 +99,108 @@ func (d dateValue) instant(c *compilation, column string) string {
 
 // special reads the parameters that are not a comparison of one element.
 func (p *parser) special(ps []*Param, types []string, modifier, name, value string) (k cond, done bool, err error) {
-	switch ps[0].Code {
-	case "_text", "_content", "_query", "_list", "_filter":
-		return nil, true, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s is not supported", ps[0].Code)}
+	switch code := ps[0].Code; code {
+	case "_text", "_content":
+		k, err = p.fullText(types, code, modifier, name, value)
+		return k, true, err
+	case "_query":
+		return nil, true, fhir.Errorf(400, fhir.CodeNotSupported, "_query is not supported: the server has no named queries")
 	}
-	if ps[0].Type == "special" && modifier != "missing" {
-		return nil, true, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s is not supported", name)}
+	if ps[0].Type == "special" && modifier == "" {
+		k, err = p.near(ps, types, name, value)
+		return k, true, err
 	}
 	return nil, false, nil
+}
+
+// listCond is _list: the resources that a List names. The functional lists of
+// R4 ($current-problems …) are not kept by this server.
+func (p *parser) listCond(types []string, modifier, name, value string) (cond, error) {
+	if modifier != "" {
+		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "_list takes no modifier")
+	}
+	if strings.HasPrefix(value, "$") {
+		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s=%s: functional lists are not supported; give the id of a List", name, value)
+	}
+	value = strings.TrimPrefix(value, "List/")
+	inside, err := p.idCond([]string{"List"}, "", name, value)
+	if err != nil {
+		return nil, err
+	}
+	item := p.r.Param("List", "item")
+	return &reverse{from: "List", ref: item.ID, types: types, cond: inside}, nil
+}
+
+// earth is the mean radius of the earth in kilometres.
+const earth = 6371.0088
+
+// nearDefault is the distance in kilometres where a client gives none.
+const nearDefault = 50.0
+
+// near reads latitude|longitude[|distance[|unit]] (R4 location.html): locations
+// within the distance over the surface of the earth. Without a distance it is
+// 50 km; without a unit, kilometres.
+func (p *parser) near(ps []*Param, types []string, name, value string) (cond, error) {
+	values, err := p.values(name, value)
+	if err != nil {
+		return nil, err
+	}
+	v := &valueReader{p: p, ps: ps, name: name}
+	var parts []cond
+	for _, one := range values {
+		f := splitEscaped(one, '|')
+		if len(f) < 2 || len(f) > 4 {
+			return nil, v.fail(one, "latitude|longitude|distance|unit is expected")
+		}
+		lat, ok1 := degrees(f[0], 90)
+		lon, ok2 := degrees(f[1], 180)
+		if !ok1 || !ok2 {
+			return nil, v.fail(one, "the latitude is a number of degrees from -90 to 90, the longitude one from -180 to 180")
+		}
+		dist := nearDefault
+		if len(f) > 2 && f[2] != "" {
+			d, err := fhir.ParseDecimal(f[2])
+			if err != nil || d.Value().Negative {
+				return nil, v.fail(one, "the distance is a number from 0")
+			}
+			dist, _ = d.Value().Float64()
+		}
+		if len(f) > 3 && f[3] != "" {
+			unit := f[3]
+			switch unit { // what users write
+			case "mi", "mile", "miles":
+				unit = "[mi_i]"
+			case "mi_us":
+				unit = "[mi_us]"
+			case "ft":
+				unit = "[ft_i]"
+			}
+			km, err := ucum.Convert(apd.New(1, 0), unit, "km")
+			if err != nil {
+				return nil, v.fail(one, "the unit %q is not a length; km, m and mi are understood, and the lengths of UCUM", f[3])
+			}
+			factor, _ := km.Float64()
+			dist *= factor
+		}
+		s := &scan{rel: Quantity, types: types, keys: v.keys(), order: rankBounded}
+		margin := dist / earth * 180 / math.Pi
+		s.where = func(c *compilation, a string) string {
+			num := func(f float64) string { return c.arg(strconv.FormatFloat(f, 'g', -1, 64)) + "::float8" }
+			between := and(a+".lo >= "+c.number(strconv.FormatFloat(lat-margin-1e-6, 'f', 9, 64)), a+".lo <= "+c.number(strconv.FormatFloat(lat+margin+1e-6, 'f', 9, 64)))
+			half := func(from, to string) string { return "power(sind((" + from + " - " + to + ") / 2), 2)" }
+			x, y := a+".lo::float8", a+".hi::float8"
+			return and(between, "2 * "+num(earth)+" * asin(sqrt(least(1, "+half(x, num(lat))+" + cosd("+x+") * cosd("+num(lat)+") * "+half(y, num(lon))+"))) <= "+num(dist))
+		}
+		parts = append(parts, s)
+	}
+	return either(parts), nil
+}
+
+func degrees(s string, limit float64) (float64, bool) {
+	d, err := fhir.ParseDecimal(s)
+	if err != nil {
+		return 0, false
+	}
+	f, err := d.Value().Float64()
+	return f, err == nil && f >= -limit && f <= limit
 }

@@ -11,9 +11,9 @@ import (
 // R4 leaves the choice to the server, also by the beginning of any of the first
 // words of a part: "berg" finds the family name "van den Berg".
 
-// maxWords is the number of words of a part of a name or address that are found
+// maxTails is the number of words of a part of a name or address that are found
 // by their beginning.
-const maxWords = 8
+const maxTails = 8
 
 func (x *extraction) addString(row StringRow, suffix bool) {
 	x.rows.Strings = append(x.rows.Strings, row)
@@ -73,15 +73,16 @@ func (x *extraction) parts(k int64, n fhir.Node) {
 	}
 	s := n.Text()
 	x.string(k, s)
-	rest := fold(s)
-	for range maxWords - 1 {
+	whole := fold(s)
+	rest := whole
+	for range maxTails - 1 {
 		_, tail, more := strings.Cut(rest, " ")
 		if !more {
 			return
 		}
 		rest = tail
-		// Raw is the whole part, so that :exact never takes a tail for it.
-		x.addString(StringRow{K: k, Val: cut(rest), Raw: &s}, true)
+		// Whole keeps the tail from being taken for the part (:exact).
+		x.addString(StringRow{K: k, Val: cut(rest), Whole: &whole}, true)
 	}
 }
 
@@ -106,14 +107,26 @@ func (v *valueReader) stringScan(s string, keys []int64) *scan {
 		out.order = rankExact
 		val := cut(fold(s))
 		out.where = func(c *compilation, a string) string {
-			return and(a+".val = "+c.arg(val), "coalesce("+a+".raw, "+a+".val) = "+c.arg(s))
+			return and(a+".val = "+c.arg(val), "coalesce("+a+".raw, "+a+".whole, "+a+".val) = "+c.arg(s))
+		}
+	case "exact-folded": // of _filter: the whole text, without regard to case
+		out.order = rankExact
+		whole := fold(s)
+		out.where = func(c *compilation, a string) string {
+			return and(a+".val = "+c.arg(cut(whole)), "coalesce("+a+".whole, "+a+".val) = "+c.arg(whole))
+		}
+	case "ends": // of _filter
+		out.order = rankOpen
+		pattern := "%" + escapeLike(fold(s))
+		out.where = func(c *compilation, a string) string {
+			return "coalesce(" + a + ".whole, " + a + ".val) LIKE " + c.arg(pattern)
 		}
 	case "contains":
 		out.order = rankOpen
 		pattern := "%" + escapeLike(fold(s)) + "%"
 		short := func(c *compilation, a string) string { return a + ".val LIKE " + c.arg(pattern) }
 		long := func(c *compilation, a string) string {
-			return and(a+".whole IS NOT NULL", a+".whole LIKE "+c.arg(pattern))
+			return and("octet_length("+a+".val) > 590", a+".whole LIKE "+c.arg(pattern)) // as idx_string_long has it
 		}
 		out.where = func(c *compilation, a string) string { return "(" + short(c, a) + " OR " + long(c, a) + ")" }
 		out.arms = []func(c *compilation, a string) string{short, long}

@@ -35,6 +35,9 @@ func tokenPresentKey(p ParamID) int64 { return hash64(p, "!") }
 
 func (x *extraction) token(p *Param, typ string, n fhir.Node) {
 	before := len(x.rows.Tokens)
+	if x.r.fullText {
+		x.tokenWords(p, typ, n)
+	}
 	switch typ {
 	case "Coding":
 		x.coding(p, n)
@@ -329,9 +332,4 @@ func (v *valueReader) tokenOfType() (cond, error) {
 		}
 	}
 	return &scan{rel: Token, types: v.types, keys: keys, unique: true, order: rankIdentifier}, nil
-}
-
-// tokenSet reads the modifiers that stand for sets of codes.
-func (v *valueReader) tokenSet() (cond, error) {
-	return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the modifier :%s is not supported", v.name, v.modifier)
 }

@@ -97,34 +97,41 @@ func (r *Registry) expand(typ string, steps []step) ([]jsonPath, error) {
 }
 
 // plant puts the paths of a parameter into the tree of a type. Expressions
-// beyond plain paths are left to evaluate.
-func (r *Registry) plant(t *typeIndex, p *Param) {
+// beyond plain paths are left to FHIRPath. A parameter that cannot be compiled
+// finds nothing; those of users are checked before they get here.
+func (r *Registry) plant(t *typeIndex, p *Param) { _ = r.tryPlant(t, p) }
+
+func (r *Registry) tryPlant(t *typeIndex, p *Param) error {
 	if p.Definition.Expression == "" {
-		return
+		return nil
 	}
 	branches, err := parseExpression(p.Definition.Expression, false)
-	if err != nil {
-		r.plantFHIRPath(t, p)
-		return
-	}
 	if p.Type == "composite" {
-		if err := r.plantComposite(t, p, branches); err != nil {
-			r.plantFHIRPath(t, p)
+		if err != nil {
+			return err
 		}
-		return
+		return r.plantComposite(t, p, branches)
+	}
+	if err != nil {
+		return r.plantFHIRPath(t, p)
 	}
 	var targets []string
 	elements := map[string]bool{}
 	p.single = true
+	var mine []branch
+	var all [][]jsonPath
 	for _, b := range branches {
 		if b.root != t.name && b.root != "Resource" && b.root != "DomainResource" {
 			continue
 		}
 		paths, err := r.expand(t.name, b.steps)
 		if err != nil {
-			r.plantFHIRPath(t, p)
-			return
+			return r.plantFHIRPath(t, p)
 		}
+		mine, all = append(mine, b), append(all, paths)
+	}
+	for i, b := range mine { // all of them can be planted
+		paths := all[i]
 		element := ""
 		for _, s := range b.steps {
 			element += "." + s.name
@@ -148,6 +155,7 @@ func (r *Registry) plant(t *typeIndex, p *Param) {
 	}
 	slices.Sort(targets)
 	p.Targets = slices.Compact(targets)
+	return nil
 }
 
 // oneRow tells that a value of the parameter makes one row, not several.
@@ -190,6 +198,8 @@ func (r *Registry) targetsOf(p *Param, jp jsonPath) []string {
 func (p *Param) learn(jp jsonPath) {
 	p.indexed = true
 	switch jp.typ {
+	case "canonical":
+		p.canonical, p.hasExact = true, true
 	case "Coding", "CodeableConcept":
 		p.hasCoding, p.inDict = true, true
 	case "Identifier", "ContactPoint":

@@ -1,0 +1,2 @@
+DROP INDEX idx_quantity_range, idx_string_long;
+DROP TABLE idx_text;
