@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"ingle/fhir"
 	"ingle/search"
@@ -137,6 +138,9 @@ func ParseQuery(raw string) ([]search.KV, error) {
 		v, err := url.QueryUnescape(value)
 		if err != nil {
 			return nil, fhir.Errorf(400, fhir.CodeValue, "the value of the query parameter %q is not correctly percent-encoded", n)
+		}
+		if !utf8.ValidString(n) || !utf8.ValidString(v) || strings.IndexByte(n, 0) >= 0 || strings.IndexByte(v, 0) >= 0 {
+			return nil, fhir.Errorf(400, fhir.CodeValue, "the query holds bytes that are not UTF-8, or NUL, which no FHIR value has")
 		}
 		out = append(out, search.KV{Name: n, Value: v})
 	}
