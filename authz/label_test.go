@@ -86,7 +86,8 @@ func TestForCreate(t *testing.T) {
 	l := Labels{}
 	none := `{"resourceType":"Patient"}`
 	at := func(paths ...string) string {
-		return string(l.Stamp(parse(t, none), paths))
+		body, _ := l.Stamp(parse(t, none), paths)
+		return string(body)
 	}
 	for name, c := range map[string]struct {
 		s      Scope
@@ -132,7 +133,8 @@ func TestForCreate(t *testing.T) {
 func TestForUpdate(t *testing.T) {
 	l := Labels{}
 	at := func(paths ...string) *fhir.Doc {
-		return parse(t, string(l.Stamp(parse(t, `{"resourceType":"Patient"}`), paths)))
+		body, _ := l.Stamp(parse(t, `{"resourceType":"Patient"}`), paths)
+		return parse(t, string(body))
 	}
 	a, b, ab := []string{"/programs/a"}, []string{"/programs/b"}, []string{"/programs/a", "/programs/b"}
 	both, onlyA, admin := granting("/programs/a", "/programs/b"), granting("/programs/a"), granting("/programs", "/services/fhir/admin")
@@ -195,7 +197,11 @@ func TestStamp(t *testing.T) {
 		{"spelling", `{"meta":{"security":[{"code":"/a/","system":"gen3-security"}],"x":1.00}}`, `{"meta":{"security":[{"code":"/a","system":"urn:gen3:authz"}],"x":1.00}}`},
 	} {
 		doc := parse(t, c.in)
-		got := string(Labels{}.Stamp(doc, []string{"/a"}))
+		body, changed := Labels{}.Stamp(doc, []string{"/a"})
+		got := string(body)
+		if changed != (c.in != c.want) {
+			t.Errorf("%s: changed is %v", c.name, changed)
+		}
 		if got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
 		}
@@ -223,7 +229,10 @@ func FuzzStamp(f *testing.F) {
 			return
 		}
 		want := slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(had), path))))
-		out := l.Stamp(doc, want)
+		out, changed := l.Stamp(doc, want)
+		if !changed && string(out) != text {
+			t.Fatalf("%s became %s unnoticed", text, out)
+		}
 		again, err := fhir.Parse(out, fhir.Limits{Depth: 80})
 		if err != nil {
 			t.Fatalf("%s became %s: %v", text, out, err)

@@ -110,9 +110,10 @@ type edit struct {
 // Stamp returns the resource with exactly the given labels in their one
 // spelling: the alias system and odd spellings are rewritten, missing ones
 // added. paths must hold every label that the document has. The client's bytes
-// stay as they are elsewhere; without any change they are returned themselves.
-// The document must have passed Of.
-func (l Labels) Stamp(doc *fhir.Doc, paths []string) []byte {
+// stay as they are elsewhere; changed false means that they are all as they
+// were. A changed body must be parsed and indexed anew, so that _security finds
+// the labels. The document must have passed Of.
+func (l Labels) Stamp(doc *fhir.Doc, paths []string) (body []byte, changed bool) {
 	var edits []edit
 	missing := slices.Clone(paths)
 	replace := func(n fhir.Node, with string) {
@@ -132,7 +133,7 @@ func (l Labels) Stamp(doc *fhir.Doc, paths []string) []byte {
 	if len(missing) > 0 {
 		edits = append(edits, l.insertion(doc, missing))
 	}
-	return splice(doc.Source(), edits)
+	return splice(doc.Source(), edits), len(edits) > 0
 }
 
 // insertion adds codings where the document has room for them.
