@@ -14,7 +14,8 @@
 //
 // The struct tags are the reference: key (path element), default, doc, secret ("true", or "url" when only a password
 // inside is secret), oneof (the values allowed, separated by |), min and max. docs/configuration.md is generated
-// from them.
+// from them. A setting with the tag pending has its place and its name but nothing that obeys it yet: it is refused,
+// and not in the reference, until the tag goes away.
 package config
 
 //go:generate go run ./reference ../../docs/configuration.md
@@ -34,16 +35,16 @@ type Config struct {
 	PostgresBin    string         `key:"postgres_bin" doc:"Folder of the programs postgres and initdb for the private PostgreSQL. Empty: looked for."`
 	Migrate        bool           `key:"migrate" default:"true" doc:"Bring the schema up to date at start. When off, an outdated schema stops the start."`
 	Demo           bool           `key:"demo" default:"false" doc:"Load the demo cohort at start unless it is there. make run sets it."`
-	Packages       []string       `key:"packages" doc:"FHIR packages (.tgz) to load at start: files, or folders of them."`
+	Packages       []string       `key:"packages" pending:"true" doc:"FHIR packages (.tgz) to load at start: files, or folders of them."`
 
 	Database    Database    `key:"database" doc:"Where PostgreSQL is."`
-	TLS         TLS         `key:"tls" doc:"HTTPS by Ingle itself; behind a proxy that does it, leave these empty."`
+	TLS         TLS         `key:"tls" pending:"true" doc:"HTTPS by Ingle itself; behind a proxy that does it, leave these empty."`
 	Auth        Auth        `key:"auth" doc:"How callers are known and what decides what they may do."`
-	CORS        CORS        `key:"cors" doc:"What browser applications of other origins may do."`
-	Access      Access      `key:"access" doc:"Who may call at all, how often, and the audit trail."`
+	CORS        CORS        `key:"cors" pending:"true" doc:"What browser applications of other origins may do."`
+	Access      Access      `key:"access" pending:"true" doc:"Who may call at all, how often, and the audit trail."`
 	Interaction Interaction `key:"interaction" doc:"The choices that FHIR leaves to servers."`
 	Search      Search      `key:"search" doc:"Defaults of searches."`
-	Validation  Validation  `key:"validation" doc:"How exactly resources are checked before they are stored."`
+	Validation  Validation  `key:"validation" pending:"true" doc:"How exactly resources are checked before they are stored."`
 	Limits      Limits      `key:"limits" doc:"What one request, or all of them together, can cost. Each is answered with an OperationOutcome."`
 	Log         Log         `key:"log" doc:"What is written to standard error."`
 	Metrics     Metrics     `key:"metrics" doc:"What Ingle tells about itself in numbers."`
@@ -55,7 +56,7 @@ type Database struct {
 	MigrateURL  string        `key:"migrate_url" secret:"url" doc:"Connection URL of the role that may change the schema. Empty: the same as url."`
 	PoolSize    int           `key:"pool_size" default:"0" min:"0" max:"1000" doc:"Connections kept open at most; 0 means four for each processor, at least 8."`
 	ConnectTime time.Duration `key:"connect_time" default:"30s" min:"1s" max:"10m" doc:"How long the start waits for the database to answer."`
-	MigrateWait time.Duration `key:"migrate_wait" default:"60s" min:"1s" max:"1h" doc:"How long the start waits for another instance that migrates."`
+	MigrateWait time.Duration `key:"migrate_wait" pending:"true" default:"60s" min:"1s" max:"1h" doc:"How long the start waits for another instance that migrates."`
 }
 
 // TLS lets Ingle itself speak HTTPS.
@@ -83,7 +84,7 @@ type Access struct {
 // Interaction switches the choices that FHIR leaves to servers.
 type Interaction struct {
 	UpdateCreate      bool   `key:"update_create" default:"true" doc:"PUT to an unknown id creates the resource; otherwise it is refused with 405."`
-	ClientIDs         string `key:"client_ids" default:"any" oneof:"any|alphanumeric|none" doc:"Ids that such a PUT may bring: any, alphanumeric (not of digits alone), none."`
+	ClientIDs         string `key:"client_ids" pending:"true" default:"any" oneof:"any|alphanumeric|none" doc:"Ids that such a PUT may bring: any, alphanumeric (not of digits alone), none."`
 	IntegrityOnWrite  bool   `key:"integrity_on_write" default:"false" doc:"Refuse literal references to resources of this server that do not exist."`
 	IntegrityOnDelete bool   `key:"integrity_on_delete" default:"true" doc:"Refuse to delete what other resources refer to (409 names a referrer)."`
 	ConditionalDelete int    `key:"conditional_delete" default:"100" min:"0" max:"100000" doc:"Matches that one conditional delete may remove; 0 switches conditional delete off, 1 allows single matches only."`
@@ -98,9 +99,9 @@ type Search struct {
 	Count      int                   `key:"count" default:"50" min:"1" max:"10000" doc:"Matches on a page when _count is absent."`
 	CountMax   int                   `key:"count_max" default:"1000" min:"1" max:"10000" doc:"Matches on a page at most; a larger _count is lowered to it."`
 	Total      string                `key:"total" default:"none" oneof:"none|estimate|accurate" doc:"Bundle.total when _total is absent."`
-	Trigrams   bool                  `key:"trigrams" default:"true" doc:"Use the extension pg_trgm for :contains where the database has it or lets Ingle make it."`
+	Trigrams   bool                  `key:"trigrams" pending:"true" default:"true" doc:"Use the extension pg_trgm for :contains where the database has it or lets Ingle make it."`
 	Parameters []string              `key:"parameters" doc:"Files or folders of SearchParameter resources to load at start."`
-	Types      map[string]SearchType `key:"types" doc:"What searches of a resource type may use, by type."`
+	Types      map[string]SearchType `key:"types" pending:"true" doc:"What searches of a resource type may use, by type."`
 }
 
 // SearchType narrows the searches of one resource type. Absent lists allow everything.

@@ -46,11 +46,8 @@ limits:
   search_time: 3s
   resource_body: 2MiB
 trusted_proxies: [10.0.0.0/8, 192.168.1.7]
-packages: a.tgz, b.tgz
 search:
-  types:
-    Observation:
-      parameters: [patient, code]
+  parameters: a.json, b.json
 auth:
   issuers:
     - https://login.example.org
@@ -59,18 +56,13 @@ auth:
   audiences: fhir
   roles:
     reader: {paths: [/], methods: [read]}
-validation:
-  types:
-    Patient:
-      at_least_one: ["https://example.org/p|1.0"]
-      default_versions: {"https://example.org/p": "1.0"}
 `)
 	c, err := Load(file, []string{
 		"INGLE_LISTEN=127.0.0.1:9001",
 		"INGLE_LIMITS_QUEUE_TIME=250ms",
 		"INGLE_SEARCH_COUNT=", // empty is unset
 		`INGLE_AUTH_BASIC=[{"name": "loader", "password": "hash", "roles": ["reader"]}]`,
-		"INGLE_CORS_ORIGINS=https://a.example.org, https://b.example.org",
+		"INGLE_AUTH_ALLOW_HOSTS=a.example.org, b.example.org",
 		"INGLE_CONFIG=" + file,
 		"INGLE_SERVICE_HOST=10.0.0.1", "INGLE_SERVICE_PORT_HTTP=8080", "INGLE_PORT=tcp://10.0.0.1:8080", "INGLE_PORT_8080_TCP_ADDR=10.0.0.1",
 		"PATH=/bin",
@@ -85,15 +77,12 @@ validation:
 		{c.Limits.QueueTime, 250 * time.Millisecond},
 		{c.Limits.ResourceBody, Bytes(2 << 20)},
 		{fmt.Sprint(c.TrustedProxies), "[10.0.0.0/8 192.168.1.7/32]"},
-		{c.Packages, []string{"a.tgz", "b.tgz"}},
+		{c.Search.Parameters, []string{"a.json", "b.json"}},
 		{c.Search.Count, 50},
-		{c.Search.Types["Observation"].Parameters, []string{"patient", "code"}},
 		{c.Auth.Issuers, []Issuer{{Issuer: "https://login.example.org"}, {Issuer: "https://fence.example.org/user", AnyAudience: true}}},
 		{c.Auth.Roles, map[string]Role{"reader": {Paths: []string{"/"}, Methods: []string{"read"}}}},
 		{c.Auth.Basic, []BasicUser{{Name: "loader", Password: "hash", Roles: []string{"reader"}}}},
-		{c.CORS.Origins, []string{"https://a.example.org", "https://b.example.org"}},
-		{c.Validation.Types["Patient"].DefaultVersions, map[string]string{"https://example.org/p": "1.0"}},
-		{c.Validation.Types["Patient"].AllowUnknown, true},
+		{c.Auth.AllowHosts, []string{"a.example.org", "b.example.org"}},
 	} {
 		if !reflect.DeepEqual(check.got, check.want) {
 			t.Errorf("got %#v, want %#v", check.got, check.want)
@@ -134,11 +123,11 @@ func TestFaults(t *testing.T) {
 		{"public URL", "", []string{"INGLE_PUBLIC_URL=fhir.example.org"}, []string{"public_url: is not an http or https URL"}},
 		{"arborist without URL", "", []string{"INGLE_AUTH_MODE=arborist"}, []string{"auth.arborist.url", "auth.issuers: mode arborist needs an issuer"}},
 		{"issuer without audience", "", []string{"INGLE_AUTH_MODE=jwt", "INGLE_AUTH_ISSUERS=https://a.example.org"}, []string{"auth.issuers[0]: names no audience"}},
-		{"half of TLS", "", []string{"INGLE_TLS_CERT_FILE=a"}, []string{"cert_file and key_file go together"}},
-		{"all origins", "", []string{"INGLE_AUTH_MODE=jwt", "INGLE_AUTH_ISSUERS=https://a.example.org", "INGLE_AUTH_AUDIENCES=a", "INGLE_CORS_ORIGINS=*"}, []string{"cors.origins[0]: * is allowed with auth.mode=open only"}},
 		{"secret file missing", "", []string{"INGLE_DATABASE_URL_FILE=/nonexistent/secret"}, []string{"INGLE_DATABASE_URL_FILE", "no such file"}},
 		{"secret twice", "", []string{"INGLE_DATABASE_URL=postgres://a/b", "INGLE_DATABASE_URL_FILE=/x"}, []string{"INGLE_DATABASE_URL is set too"}},
 		{"file of no secret", "", []string{"INGLE_LISTEN_FILE=/x"}, []string{"INGLE_LISTEN_FILE is no environment variable"}},
+		{"pending variable", "", []string{"INGLE_LIMITS_EXPORTS=5"}, []string{"INGLE_LIMITS_EXPORTS: is not available in this version"}},
+		{"pending key", "limits:\n  exports: 5\n", nil, []string{"line 2: limits.exports: is not available"}},
 		{"database URL", "", []string{"INGLE_DATABASE_URL=mysql://u:hunter2@h/d"}, []string{"database.url: is not a URL such as"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -240,7 +229,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 // What is printed can be read again.
 func TestPrintedConfigurationLoads(t *testing.T) {
 	t.Parallel()
-	first, err := Load("", []string{"INGLE_PACKAGES=a,b", "INGLE_LIMITS_BODY_RATE=0B", "INGLE_TRUSTED_PROXIES=::1", `INGLE_SEARCH_TYPES={Patient: {parameters: [name]}}`})
+	first, err := Load("", []string{"INGLE_SEARCH_PARAMETERS=a,b", "INGLE_LIMITS_BODY_RATE=0B", "INGLE_TRUSTED_PROXIES=::1", `INGLE_AUTH_ROLES={reader: {paths: [/]}}`})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -13,18 +14,20 @@ type field struct {
 	variable string // "INGLE_LIMITS_SEARCH_TIME"
 	value    reflect.Value
 	tag      reflect.StructTag
+	pending  bool
 }
 
 // fieldsOf lists the settings of a Config in the order of the struct.
 func fieldsOf(v reflect.Value) []field {
 	var list []field
-	var walk func(v reflect.Value, path []string)
-	walk = func(v reflect.Value, path []string) {
+	var walk func(v reflect.Value, path []string, pending bool)
+	walk = func(v reflect.Value, path []string, pending bool) {
 		for i := range v.NumField() {
 			f, tag := v.Field(i), v.Type().Field(i).Tag
 			at := append(slices.Clone(path), tag.Get("key"))
+			pending := pending || isPending(tag)
 			if f.Kind() == reflect.Struct && !isScalar(f.Type()) {
-				walk(f, at)
+				walk(f, at, pending)
 				continue
 			}
 			list = append(list, field{
@@ -32,12 +35,19 @@ func fieldsOf(v reflect.Value) []field {
 				variable: prefix + strings.ToUpper(strings.Join(at, "_")),
 				value:    f,
 				tag:      tag,
+				pending:  pending,
 			})
 		}
 	}
-	walk(v, nil)
+	walk(v, nil, false)
 	return list
 }
+
+// isPending tells the settings that nothing obeys yet.
+func isPending(tag reflect.StructTag) bool { return tag.Get("pending") == "true" }
+
+// errPending refuses to be told what would not be done.
+var errPending = errors.New("is not available in this version")
 
 // keys maps the keys of a struct type to its fields.
 func keys(t reflect.Type) map[string]int {

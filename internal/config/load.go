@@ -221,6 +221,10 @@ func (r *reader) structure(v reflect.Value, path string, n *yaml.Node, at place)
 	fields := keys(v.Type())
 	r.pairs(n, path, at, func(key, value *yaml.Node, where string) {
 		if i, ok := fields[key.Value]; ok {
+			if isPending(v.Type().Field(i).Tag) {
+				r.fault(at.of(where, key), errPending)
+				return
+			}
 			r.node(v.Field(i), where, value, at, v.Type().Field(i).Tag)
 			return
 		}
@@ -231,8 +235,10 @@ func (r *reader) structure(v reflect.Value, path string, n *yaml.Node, at place)
 			}
 		}
 		known := make([]string, 0, len(fields))
-		for k := range fields {
-			known = append(known, k)
+		for k, i := range fields {
+			if !isPending(v.Type().Field(i).Tag) {
+				known = append(known, k)
+			}
 		}
 		r.fault(at.of(where, key), unknown("setting", key.Value, known))
 	})
@@ -291,7 +297,11 @@ func (r *reader) environ(v reflect.Value, environ []string) {
 		}
 		if f, ok := variables[name]; ok {
 			// Empty is unset, as container platforms pass variables on.
-			if text != "" {
+			switch {
+			case text == "":
+			case f.pending:
+				r.fault(name, errPending)
+			default:
 				r.variable(f, name, text)
 			}
 			continue
@@ -313,8 +323,10 @@ func (r *reader) environ(v reflect.Value, environ []string) {
 			continue
 		}
 		known := make([]string, 0, len(variables))
-		for k := range variables {
-			known = append(known, k)
+		for k, f := range variables {
+			if !f.pending {
+				known = append(known, k)
+			}
 		}
 		r.faults = append(r.faults, unknown("environment variable", name, known))
 	}

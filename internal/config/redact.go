@@ -53,6 +53,9 @@ func redacted(v reflect.Value, tag reflect.StructTag) *yaml.Node {
 		n := &yaml.Node{Kind: yaml.MappingNode}
 		for i := range v.NumField() {
 			tag := v.Type().Field(i).Tag
+			if isPending(tag) {
+				continue
+			}
 			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: tag.Get("key")}, redacted(v.Field(i), tag))
 		}
 		return n

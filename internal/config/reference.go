@@ -38,6 +38,9 @@ func sections(b *strings.Builder, t reflect.Type, path string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		at := join(path, f.Tag.Get("key"))
+		if isPending(f.Tag) {
+			continue
+		}
 		if f.Type.Kind() == reflect.Struct && !isScalar(f.Type) {
 			fmt.Fprintf(b, "\n## %s\n\n%s\n\n", at, f.Tag.Get("doc"))
 			table(b, f.Type, at, true)
@@ -63,7 +66,7 @@ func table(b *strings.Builder, t reflect.Type, path string, variables bool) {
 	b.WriteString("| setting | type | default | meaning |\n| --- | --- | --- | --- |\n")
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if f.Type.Kind() == reflect.Struct && !isScalar(f.Type) {
+		if f.Type.Kind() == reflect.Struct && !isScalar(f.Type) || isPending(f.Tag) {
 			continue
 		}
 		at := join(path, f.Tag.Get("key"))

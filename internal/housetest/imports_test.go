@@ -95,7 +95,9 @@ func (f file) imports() []string {
 }
 
 // isForTests tells packages such as store/storetest and internal/pgtest, which only tests import.
-func isForTests(dir string) bool { return strings.HasSuffix(dir, "test") || dir == "internal/testdata" }
+func isForTests(dir string) bool {
+	return strings.HasSuffix(dir, "test") || dir == "internal/testdata" || dir == "internal/noninterference"
+}
 
 // roomOf is the room of a folder or an import path without the module.
 func roomOf(dir string) string {
