@@ -127,6 +127,7 @@ func (r *reader) scan(rows pgx.Rows) (*Resource, error) {
 		return nil, err
 	}
 	res.Type = r.db.defs.TypeName(rtype)
+	resourceTypeFirst(res.Body, res.Type)
 	return res, nil
 }
 

@@ -146,6 +146,7 @@ func (r *reader) hit(rows pgx.Rows) (mode int16, h Hit, err error) {
 	var rtype int16
 	err = rows.Scan(&mode, &h.RID, &rtype, &h.ID, &h.Version, &h.LastUpdated, &h.Body, &h.Keys)
 	h.Type, h.rid, h.Op = r.db.defs.TypeName(rtype), h.RID, OpUpdate
+	resourceTypeFirst(h.Body, h.Type)
 	return mode, h, err
 }
 
