@@ -15,12 +15,12 @@ func TestRespelled(t *testing.T) {
 
 func TestResourceTypeFirst(t *testing.T) {
 	for in, want := range map[string]string{
-		`{"id": "1", "resourceType": "Patient"}`:             `{"resourceType": "Patient", "id": "1"}`,
-		`{"id": "1", "resourceType": "Patient", "zzz": [1]}`: `{"resourceType": "Patient", "id": "1", "zzz": [1]}`,
-		`{"resourceType": "Patient"}`:                        `{"resourceType": "Patient"}`,
+		`{"id": "1", "resourceType": "Patient"}`:                                                        `{"resourceType": "Patient", "id": "1"}`,
+		`{"id": "1", "resourceType": "Patient", "zzz": [1]}`:                                            `{"resourceType": "Patient", "id": "1", "zzz": [1]}`,
+		`{"resourceType": "Patient"}`:                                                                   `{"resourceType": "Patient"}`,
 		`{"id": "1", "contained": [{"id": "a", "resourceType": "Patient"}], "resourceType": "Patient"}`: `{"resourceType": "Patient", "id": "1", "contained": [{"id": "a", "resourceType": "Patient"}]}`,
-		`{"resourceType":"Patient","id":"1"}`: `{"resourceType":"Patient","id":"1"}`,
-		``: ``,
+		`{"resourceType":"Patient","id":"1"}`:                                                           `{"resourceType":"Patient","id":"1"}`,
+		``:                                                                                              ``,
 	} {
 		b := []byte(in)
 		resourceTypeFirst(b, "Patient")
