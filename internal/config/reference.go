@@ -24,7 +24,7 @@ reported at once, before anything starts.
 - Durations: ` + "`500ms`, `10s`, `5m`, `1h`" + `. Sizes: ` + "`512B`, `16KB`, `5MB`, `1GB`" + ` (powers of 1000) or ` + "`KiB`, `MiB`, `GiB`" + ` (powers of 1024).
 - Lists in the environment are separated by commas. Lists of mappings and maps are written there as YAML or JSON on one line.
 - A setting marked *secret* can be given as the name of a file that holds it: ` + "`INGLE_DATABASE_URL_FILE=/run/secrets/url`, in YAML `url_file`" + `.
-- ` + "`ingle config`" + ` prints the settings in effect; secrets are never printed.
+- ` + "`ingle config show`" + ` prints the settings in effect; secrets are never printed.
 `)
 	t := reflect.TypeFor[Config]()
 	b.WriteString("\n## General\n\n")
