@@ -76,6 +76,10 @@ func (s *Service) Member(ctx context.Context, src Source, valueSet string, c Cod
 	}
 	if c.System == "" {
 		found, _, err := r.inferSystem(v, c.Code)
+		var unknown *unknownSystem
+		if errors.As(err, &unknown) {
+			return Unknown, unknown.Error(), nil
+		}
 		if err != nil {
 			return Unknown, "", err
 		}
@@ -86,7 +90,10 @@ func (s *Service) Member(ctx context.Context, src Source, valueSet string, c Cod
 	}
 	var vd verdict
 	got, err := r.contains(v, nil, c, &vd)
+	var unknown *unknownSystem
 	switch {
+	case errors.As(err, &unknown):
+		return Unknown, unknown.Error(), nil
 	case err != nil:
 		return Unknown, "", err
 	case got != nil:

@@ -55,6 +55,9 @@ type unknownSystem struct {
 }
 
 func (e *unknownSystem) Error() string {
+	if e.down != "" {
+		return fmt.Sprintf("The terminology server for the code system '%s' could not be asked (%s), so the code cannot be validated", e.url, e.down)
+	}
 	if e.version != "" && len(e.versions) > 0 {
 		return fmt.Sprintf("A definition for CodeSystem '%s' version '%s' could not be found, so the code cannot be validated. Valid versions: %s",
 			e.url, e.version, strings.Join(e.versions, " or "))
@@ -69,6 +72,11 @@ func (e *unknownSystem) canonical() string { return canonical(e.url, e.version) 
 
 // asError is the error for operations that cannot go on without the system.
 func (e *unknownSystem) asError(status int) *fhir.Error {
+	if e.down != "" {
+		x := outcome(503, fhir.CodeTransient, "", fmt.Sprintf("The terminology server for the code system '%s' could not be asked: %s", e.url, e.down))
+		x.RetryAfter = 30
+		return x
+	}
 	text := strings.Replace(e.Error(), ", so the code cannot be validated", "", 1)
 	return outcome(status, fhir.CodeNotFound, "not-found", text)
 }

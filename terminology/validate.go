@@ -298,7 +298,6 @@ func (r *run) addUnknown(out *checked, at string, u *unknownSystem, severity str
 	id, code, text := "UNKNOWN_CODESYSTEM", "not-found", u.Error()
 	switch {
 	case u.down != "":
-		text = fmt.Sprintf("The terminology server for the code system '%s' could not be asked (%s), so the code cannot be validated", u.url, u.down)
 	case u.version != "":
 		id = "UNKNOWN_CODESYSTEM_VERSION"
 	case !quoted:
