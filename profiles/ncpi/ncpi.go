@@ -43,3 +43,26 @@ func Package() (*profiles.Package, error) {
 		Resources: lines[1:],
 	}, nil
 }
+
+// Profiles lists the canonical URLs of the guide's profiles on resources, by
+// resource type: what a project that takes only conformant data asks of its
+// resources (profiles.Rules.AtLeastOne).
+func Profiles() (map[string][]string, error) {
+	p, err := Package()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]string{}
+	for _, src := range p.Resources {
+		doc, err := fhir.Parse(src, fhir.Limits{})
+		if err != nil {
+			return nil, fmt.Errorf("ncpi: %w", err)
+		}
+		n := doc.Root()
+		if n.Get("resourceType").Text() == "StructureDefinition" && n.Get("kind").Text() == "resource" && n.Get("derivation").Text() == "constraint" {
+			typ := n.Get("type").Text()
+			out[typ] = append(out[typ], n.Get("url").Text())
+		}
+	}
+	return out, nil
+}

@@ -122,3 +122,36 @@ func TestPackage(t *testing.T) {
 		t.Errorf("for FHIR %v", p.FHIRVersions)
 	}
 }
+
+// TestAtLeastOne: with the guide's profiles asked for, a resource must claim
+// one of those for its type.
+func TestAtLeastOne(t *testing.T) {
+	t.Parallel()
+	list, err := Profiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list["ResearchStudy"]) == 0 || len(list["Observation"]) < 3 {
+		t.Fatalf("the profiles are %v", list)
+	}
+	cfg := profiles.Config{Resources: map[string]profiles.Rules{}}
+	for typ, urls := range list {
+		cfg.Resources[typ] = profiles.Rules{AtLeastOne: urls}
+	}
+	gate := validator(t, cfg).Gate()
+	for src, want := range map[string]string{
+		`{"resourceType":"ResearchStudy","status":"active"}`: "must claim and follow at least one of the profiles",
+		`{"resourceType":"ResearchStudy","status":"active","meta":{"profile":["` + list["ResearchStudy"][0] + `"]}}`: "the profile requires",
+		`{"resourceType":"Organization","name":"x"}`: "",
+		string(testdata.TarFile(t, "ncpi/ncpi-ig-2-0.2.0.tar.zst", "examples/ResearchStudy-research-study-gregor.json")): "",
+	} {
+		doc, err := fhir.Parse([]byte(src), fhir.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = gate.Validate(t.Context(), doc.Root())
+		if want == "" && err != nil || want != "" && (err == nil || fhir.AsError(err).Status != 422 || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%.80s: %v, want %q", src, err, want)
+		}
+	}
+}
