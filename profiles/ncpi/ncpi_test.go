@@ -140,9 +140,9 @@ func TestAtLeastOne(t *testing.T) {
 	}
 	gate := validator(t, cfg).Gate()
 	for src, want := range map[string]string{
-		`{"resourceType":"ResearchStudy","status":"active"}`: "must claim and follow at least one of the profiles",
-		`{"resourceType":"ResearchStudy","status":"active","meta":{"profile":["` + list["ResearchStudy"][0] + `"]}}`: "the profile requires",
-		`{"resourceType":"Organization","name":"x"}`: "",
+		`{"resourceType":"ResearchStudy","status":"active"}`:                                                             "must claim and follow at least one of the profiles",
+		`{"resourceType":"ResearchStudy","status":"active","meta":{"profile":["` + list["ResearchStudy"][0] + `"]}}`:     "the profile requires",
+		`{"resourceType":"Organization","name":"x"}`:                                                                     "",
 		string(testdata.TarFile(t, "ncpi/ncpi-ig-2-0.2.0.tar.zst", "examples/ResearchStudy-research-study-gregor.json")): "",
 	} {
 		doc, err := fhir.Parse([]byte(src), fhir.Limits{})
