@@ -19,6 +19,8 @@ type oracle struct{ conn *pgx.Conn }
 const oracleTables = `
 CREATE FUNCTION pg_temp.codes(concept jsonb) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
 	SELECT coalesce(array_agg(coalesce(c->>'system', '') || '|' || (c->>'code')), '{}') FROM jsonb_array_elements(concept->'coding') AS c $$;
+CREATE FUNCTION pg_temp.plain(t text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT lower(translate(t, 'ÁÀÂÄÃÅÉÈÊËÍÌÎÏÓÒÔÖÕÚÙÛÜÑÇáàâäãåéèêëíìîïóòôöõúùûüñç', 'AAAAAAEEEEIIIIOOOOOUUUUNCaaaaaaeeeeiiiiooooouuuunc')) $$;
 CREATE TEMP TABLE o_patient AS SELECT 'Patient/' || fhir_id AS ref,
 	ARRAY(SELECT n->>'family' FROM jsonb_array_elements(body->'name') AS n WHERE n ? 'family') AS families,
 	ARRAY(SELECT n->>'family' FROM jsonb_array_elements(body->'name') AS n WHERE n ? 'family' UNION ALL
