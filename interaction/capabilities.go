@@ -2,42 +2,56 @@ package interaction
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"slices"
 	"sort"
+	"time"
 
 	"ingle/fhir"
 	"ingle/search"
+	"ingle/terminology"
 )
 
 // capabilityParts are the cached statements, cut where the base URL stands.
 type capabilityParts struct {
 	full, normative, terminology [][]byte
+	made                         time.Time
 }
+
+// capabilityTTL is how long a statement may lag behind what changes while the
+// server runs: search parameters that clients add.
+const capabilityTTL = 10 * time.Second
 
 // baseMark stands for the base URL while a statement is built.
 const baseMark = "\x00"
 
+// urlPlace is baseMark for those who write JSON themselves.
+const urlPlace = "urn:x-ingle:base"
+
 // capabilities answers GET /metadata (R4 http.html#capabilities). The statement
-// is made once from what runs: the types, the search parameters of the
-// registry, the operations that were registered.
-func (s *Service) capabilities(req *Request) (*Response, error) {
+// is made from what runs: the types, the search parameters of the registry, the
+// operations that were registered.
+func (s *Service) capabilities(ctx context.Context, req *Request) (*Response, error) {
 	if err := s.onlyParams(req, "mode", "_summary", "_elements"); err != nil {
 		return nil, err
 	}
-	s.capabilityOnce.Do(s.buildCapabilities)
-	parts := s.capability.full
+	made := s.currentCapabilities()
+	parts := made.full
 	switch mode, _ := req.param("mode"); mode {
 	case "", "full":
 	case "normative":
-		parts = s.capability.normative
+		parts = made.normative
 	case "terminology":
-		parts = s.capability.terminology
+		parts = made.terminology
 	default:
 		return nil, fhir.Errorf(400, fhir.CodeValue, "mode is full, normative or terminology, not %q", printable(mode))
 	}
 	base := fhir.AppendString(nil, req.BaseURL)
 	body := bytes.Join(parts, base[1:len(base)-1])
+	if mode, _ := req.param("mode"); mode == "terminology" && s.cfg.Terminology != nil {
+		body = s.cfg.Terminology.Capabilities(ctx, nil, terminology.Software{Name: s.cfg.Software.Name, Version: s.cfg.Software.Version, URL: req.BaseURL})
+	}
 	cut := &Request{Query: slices.DeleteFunc(slices.Clone(req.Query), func(p search.KV) bool { return p.Name == "mode" }), Prefer: req.Prefer}
 	part, err := s.subset(cut)
 	if err != nil {
@@ -51,11 +65,19 @@ func (s *Service) capabilities(req *Request) (*Response, error) {
 	return &Response{Status: http.StatusOK, Body: body, LastModified: s.cfg.Software.Built}, nil
 }
 
-func (s *Service) buildCapabilities() {
-	split := func(b []byte) [][]byte { return bytes.Split(b, []byte(baseMark)) }
-	s.capability.full = split(s.capabilityStatement(s.cfg.Definitions.ResourceTypes()))
-	s.capability.normative = split(s.capabilityStatement(normativeTypes))
-	s.capability.terminology = split(s.terminologyCapabilities())
+func (s *Service) currentCapabilities() *capabilityParts {
+	s.capabilityLock.Lock()
+	defer s.capabilityLock.Unlock()
+	if s.capability == nil || time.Since(s.capability.made) > capabilityTTL {
+		split := func(b []byte) [][]byte { return bytes.Split(b, []byte(baseMark)) }
+		s.capability = &capabilityParts{
+			full:        split(s.capabilityStatement(s.cfg.Definitions.ResourceTypes())),
+			normative:   split(s.capabilityStatement(normativeTypes)),
+			terminology: split(s.terminologyCapabilities()),
+			made:        time.Now(),
+		}
+	}
+	return s.capability
 }
 
 // normativeTypes are the resources with normative content in R4.
@@ -180,6 +202,12 @@ func (s *Service) capabilityStatement(types []string) []byte {
 	for _, p := range s.commonParams() {
 		searchParam(j, p)
 	}
+	s.probed(j, "")
+	j.open("", '{')
+	j.text("name", "_type")
+	j.text("type", "token")
+	j.text("documentation", "The resource types to search")
+	j.close('}')
 	j.close(']')
 	s.operationsOf(j, func(op *Operation) bool { return op.System })
 	var compartments []string
@@ -239,6 +267,7 @@ func (s *Service) resourceCapability(j *jsonText, t string, includes, revinclude
 			searchParam(j, p)
 		}
 	}
+	s.probed(j, t)
 	j.close(']')
 	s.operationsOf(j, func(op *Operation) bool { return (op.Type || op.Instance) && op.of(t) })
 	j.close('}')
@@ -257,13 +286,51 @@ func searchParam(j *jsonText, p *search.Param) {
 	j.close('}')
 }
 
+// probes are parameters that may be switched off or are no SearchParameter of
+// the definitions: they are listed if a search by them is understood.
+var probes = []struct{ code, kind, value, documentation string }{
+	{"_content", "string", "x", "Search on the entire content of the resource"},
+	{"_filter", "special", "_id eq x", "Filter expression (R4 search_filter.html)"},
+	{"_has", "special", "", "Reverse chaining: resources that others refer to (R4 search.html#has)"},
+	{"_list", "special", "x", "Resources in a List"},
+	{"_text", "string", "x", "Search on the narrative of the resource"},
+}
+
+// understood tells whether a search by a parameter can be parsed.
+func (s *Service) understood(resourceType, name, value string) bool {
+	_, _, err := s.registry.Parse(search.Request{Type: resourceType, Params: []search.KV{{Name: name, Value: value}}, Strict: true, Limits: s.cfg.Search})
+	return err == nil
+}
+
+// probed writes the probes that are understood for a type, "" for all types.
+func (s *Service) probed(j *jsonText, resourceType string) {
+	for _, p := range probes {
+		name, value := p.code, p.value
+		if name == "_has" { // any resource that refers to the type tells
+			name, value = "_has:Provenance:target:_id", "x"
+		}
+		if s.understood(resourceType, name, value) {
+			j.open("", '{')
+			j.text("name", p.code)
+			j.text("type", p.kind)
+			j.text("documentation", p.documentation)
+			j.close('}')
+		}
+	}
+}
+
 // searchable tells whether a parameter of the registry can be searched by.
 func searchable(p *search.Param) bool {
 	switch p.Code {
 	case "_id", "_lastUpdated":
 		return true
-	case "_text", "_content", "_query", "_filter", "_list", "_has", "_type":
+	case "_query", "_type":
 		return false
+	}
+	for _, probe := range probes {
+		if p.Code == probe.code {
+			return false // listed by its probe
+		}
 	}
 	return p.Definition == nil || p.Definition.Expression != ""
 }

@@ -74,6 +74,9 @@ func (p *subset) of(body []byte) ([]byte, error) {
 	out := make([]byte, 0, len(body)/2+len(subsettedTag)+64)
 	out = append(out, `{"resourceType":`...)
 	out = fhir.AppendString(out, name)
+	if root.Get("meta").Kind() != fhir.Object {
+		out = append(out, `,"meta":{"tag":[`+subsettedTag+`]}`...)
+	}
 	for m := root.First(); m.Valid(); m = m.Next() {
 		if m.KeyIs("resourceType") {
 			continue
