@@ -8,7 +8,7 @@ import (
 )
 
 // Chains follow references forward, reverse chains (_has) backward (R4
-// 3.1.1.5.12, "Chained parameters" and "Reverse chaining"). Both become joins
+// search, "Chained parameters" and "Reverse chaining"). Both become joins
 // of the index within the one statement.
 
 // deeper counts a link and refuses one too many.

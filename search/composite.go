@@ -8,7 +8,7 @@ import (
 )
 
 // A composite parameter finds values that stand together in one element (R4
-// 3.1.1.5.15). Its rows lie in the table of the last component's type, under a
+// search, "composite"). Its rows lie in the table of the last component's type, under a
 // key that holds the first component, which is a token in all of R4:
 //
 //	token$token         idx_token     h = (parameter, system, code, system, code)

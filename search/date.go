@@ -8,7 +8,7 @@ import (
 	"ingle/fhir"
 )
 
-// A date is a range: what its precision leaves open, or a Period (R4 3.1.1.5.6).
+// A date is a range: what its precision leaves open, or a Period (R4 search, "date").
 // Of a Timing only the outer limits count: the first and last event and the
 // bounds; one that has neither is no date. Ends that are not given are open.
 // Instants without a zone are UTC.
@@ -114,7 +114,7 @@ func (v *valueReader) dateValue(value string) (dateValue, error) {
 		return dateValue{ap, lo, hi}, nil
 	}
 	if prefix == ap {
-		// A tenth of the time between the value and now (R4 3.1.1.5.5).
+		// A tenth of the time between the value and now (R4 search, "Prefixes").
 		now := v.p.now.UnixMicro()
 		margin := max(now-hi, lo-now, 0) / 10
 		lo, hi = lo-margin, hi+margin

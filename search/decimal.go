@@ -6,7 +6,7 @@ import (
 	"ingle/fhir"
 )
 
-// interval is a number of a search with its prefix (R4 3.1.1.5.5). eq and ne
+// interval is a number of a search with its prefix (R4 search, "Prefixes"). eq and ne
 // look at the range of what would be written so: 100 is [99.5, 100.5). With the
 // ordered prefixes the number is taken as exact. ap is a tenth to either side.
 type interval struct {

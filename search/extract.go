@@ -83,7 +83,11 @@ func (x *extraction) leaf(l *leaf, n fhir.Node) {
 			x.date(l.p.key, lo, hi)
 		}
 	case "string":
-		x.text(l.p.key, l.typ, n)
+		if l.part {
+			x.parts(l.p.key, n)
+		} else {
+			x.text(l.p.key, l.typ, n)
+		}
 	case "uri":
 		x.uri(l.p.key, l.typ, n)
 	case "quantity":

@@ -14,7 +14,7 @@ import (
 const maxVal = 600
 
 // fold brings a text to the form in which strings are compared: case folded,
-// accents taken off, runs of white space made one blank (R4 3.1.1.5.7: "after
+// accents taken off, runs of white space made one blank (R4 search, "string": "after
 // both have been normalized by case and accent").
 func fold(s string) string {
 	if plain(s) {
@@ -65,7 +65,7 @@ func plain(s string) bool {
 }
 
 // foldCode brings a code to the form in which tokens are compared. Servers
-// SHOULD compare tokens without regard to case (R4 3.1.1.5.10).
+// SHOULD compare tokens without regard to case (R4 search, "token").
 func foldCode(s string) string {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf {

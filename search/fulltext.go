@@ -10,7 +10,7 @@ import (
 )
 
 // Full text: _text looks at the narrative, _content at the whole resource, and
-// :text of a token parameter at the words that go with its codes (R4 3.1.1.5.10).
+// :text of a token parameter at the words that go with its codes (R4 search, "token").
 // The words of a resource, folded as strings are, stand in one tsvector with a
 // mark in front of each:
 //
@@ -125,7 +125,7 @@ func stripTags(s string) string {
 }
 
 // tokenWords notes the words that go with a token: CodeableConcept.text,
-// Coding.display and Identifier.type.text (R4 3.1.1.5.10 ":text").
+// Coding.display and Identifier.type.text (R4 search, "token").
 func (x *extraction) tokenWords(p *Param, typ string, n fhir.Node) {
 	mark := p.Code + "="
 	switch typ {

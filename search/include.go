@@ -8,7 +8,7 @@ import (
 	"ingle/fhir"
 )
 
-// _include and _revinclude (R4 3.1.1.5.4). A value is
+// _include and _revinclude (R4 search, "Including other resources"). A value is
 //
 //	Source:parameter[:Target]     the resources that Source's parameter points to,
 //	                              or, reversed, those of Source that point to a match

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"ingle/fhir"
+	"ingle/fhir/ucum"
 	"ingle/fhirpath"
 )
 
@@ -27,6 +28,10 @@ type oracle struct {
 	exprs map[string]*fhirpath.Expr
 	cache map[string]map[*stored][]found
 	byURL map[string][]*stored
+	// target are the types that the parameter being looked at may point to.
+	target []string
+	// part: it is a part of a name or address.
+	part bool
 }
 
 // found is a value of a search parameter in a resource.
@@ -573,6 +578,27 @@ func (n onum) matches(value string) bool {
 	return false
 }
 
+// in converts a quantity to the unit of the search, where both are of UCUM and
+// of one kind.
+func (n onum) in(parts []string) (onum, bool) {
+	if len(parts) < 3 || parts[2] == "" || parts[1] != "" && parts[1] != ucum.System || n.system != ucum.System || n.unit == "" {
+		return n, false
+	}
+	from, err1 := ucum.Parse(n.unit)
+	to, err2 := ucum.Parse(parts[2])
+	if err1 != nil || err2 != nil || from.IsSpecial() || to.IsSpecial() || strings.Contains(n.unit+parts[2], "{") || !from.Comparable(to) {
+		return n, false
+	}
+	f := new(big.Rat).Quo(from.Factor(), to.Factor())
+	if n.lo != nil {
+		n.lo = new(big.Rat).Mul(n.lo, f)
+	}
+	if n.hi != nil {
+		n.hi = new(big.Rat).Mul(n.hi, f)
+	}
+	return n, true
+}
+
 func (n onum) hasUnit(parts []string) bool {
 	switch {
 	case len(parts) < 3 || parts[1] == "" && parts[2] == "":
@@ -603,6 +629,7 @@ func (o *oracle) one(typ, modifier, value string, f found, s *stored) bool {
 		}
 	case "string":
 		for _, t := range f.texts() {
+			t.words = t.words || o.part
 			if t.matches(modifier, value) {
 				return true
 			}
@@ -629,7 +656,7 @@ func (o *oracle) one(typ, modifier, value string, f found, s *stored) bool {
 				return true
 			case !strings.ContainsAny(want, "/:|"):
 				t, id, ok := strings.Cut(r, "/")
-				if ok && id == want && (modifier == "" || t == modifier) {
+				if ok && id == want && (o.target == nil || slices.Contains(o.target, t)) && (modifier == "" || t == modifier) {
 					return true
 				}
 			}
@@ -638,6 +665,9 @@ func (o *oracle) one(typ, modifier, value string, f found, s *stored) bool {
 		parts := oraclesplit(value, '|')
 		for _, n := range f.numbers() {
 			if n.matches(parts[0]) && n.hasUnit(parts) {
+				return true
+			}
+			if m, ok := n.in(parts); ok && m.matches(parts[0]) {
 				return true
 			}
 		}
@@ -663,6 +693,8 @@ func (o *oracle) param(p *fhir.SearchParam, modifier, value string, s *stored) b
 		return has == (value == "false")
 	}
 	hit := false
+	o.target = p.Target
+	o.part = p.Code == "family" || p.Code == "given" || strings.HasPrefix(p.Code, "address-")
 	for _, v := range oraclesplit(value, ',') {
 		if p.Type == "composite" {
 			hit = hit || o.composite(p, v, s)

@@ -320,7 +320,7 @@ func (r *Registry) codes(resourceType, kind string) []string {
 	return out
 }
 
-// allowed are the modifiers of each type of parameter (R4 3.1.1.5.? "Modifiers").
+// allowed are the modifiers of each type of parameter (R4 search, "Modifiers").
 var allowed = map[string][]string{
 	"number":    {"missing"},
 	"date":      {"missing"},
@@ -465,7 +465,7 @@ func cutEscaped(s string, sep byte) (before, after string, found bool) {
 	return s, "", false
 }
 
-// unescape undoes \, \| \$ and \\ (R4 3.1.1.5.? "Escaping"); any other backslash
+// unescape undoes \, \| \$ and \\ (R4 search, "Escaping"); any other backslash
 // stands for itself.
 func unescape(s string) string {
 	if strings.IndexByte(s, '\\') < 0 {
@@ -557,6 +557,7 @@ func editDistance(a, b string, limit int) int {
 		return limit
 	}
 	prev := make([]int, len(b)+1)
+	var before []int
 	for j := range prev {
 		prev[j] = j
 	}
@@ -569,8 +570,11 @@ func editDistance(a, b string, limit int) int {
 				cost = 0
 			}
 			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] { // two letters changed places
+				row[j] = min(row[j], before[j-2]+1)
+			}
 		}
-		prev = row
+		before, prev = prev, row
 	}
 	return min(prev[len(b)], limit)
 }

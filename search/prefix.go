@@ -1,6 +1,6 @@
 package search
 
-// Prefixes of ordered values (R4 3.1.1.5.5).
+// Prefixes of ordered values (R4 search, "Prefixes").
 const (
 	eq = "eq"
 	ne = "ne"

@@ -4,7 +4,7 @@ import (
 	"ingle/fhir"
 )
 
-// A quantity is a number and a unit (R4 3.1.1.5.14). The unit is looked for by
+// A quantity is a number and a unit (R4 search, "quantity"). The unit is looked for by
 // system and code, or by code or human unit alike. Ranges, sampled data and
 // quantities with a comparator ("<5") are ranges of numbers. A quantity in a UCUM
 // unit has a second row, in the unit's canonical form, so that 1 g finds 1000 mg.

@@ -7,7 +7,7 @@ import (
 	"ingle/fhir"
 )
 
-// A reference is found by its target (R4 3.1.1.5.12):
+// A reference is found by its target (R4 search, "reference"):
 //
 //	Type/id on this server, absolute URLs below its base among them  RefKey("Type/id")
 //	any other URL or urn                                             RefKey(the URL)
@@ -185,14 +185,19 @@ func (v *valueReader) targets(value string) ([]string, error) {
 		allowed = append(slices.Clone(allowed), sp.Targets...)
 	}
 	if !strings.ContainsAny(s, "/:|#") { // a bare id
-		if !fhir.ValidID(s) {
+		var out []string
+		for _, sp := range v.ps {
+			if sp.canonical { // "#x" and the like apart, any text may be a canonical
+				out = []string{s}
+			}
+		}
+		if !fhir.ValidID(s) && out == nil {
 			return nil, v.fail(value, "an id, Type/id or URL is expected")
 		}
 		if typ != "" {
 			return v.local(typ + "/" + s), nil
 		}
 		slices.Sort(allowed)
-		var out []string
 		for _, t := range slices.Compact(slices.Clone(allowed)) {
 			out = append(out, v.local(t+"/"+s)...)
 		}

@@ -8,7 +8,7 @@ import (
 	"ingle/fhir"
 )
 
-// How _sort works (R4 3.1.1.5.? "Sorting"): a resource is sorted by its least
+// How _sort works (R4 search, "Sorting"): a resource is sorted by its least
 // value ascending and by its greatest descending, and comes last where it has
 // none. Dates sort by the beginning of their range, quantities by their number,
 // strings as folded, tokens by code, references by the target's id.

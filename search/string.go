@@ -7,9 +7,10 @@ import (
 )
 
 // A string is found by its beginning, without regard to case and accents (R4
-// 3.1.1.5.8). Names and addresses are found by each of their parts; there, where
-// R4 leaves the choice to the server, also by the beginning of any of the first
-// words of a part: "berg" finds the family name "van den Berg".
+// 3.1.1.4.8). Names and addresses are found by each of their parts; there also
+// by the beginning of any of the first words of a part: "berg" finds the family
+// name "van den Berg". Any other string, such as a title, is found by its
+// beginning only.
 
 // maxTails is the number of words of a part of a name or address that are found
 // by their beginning.

@@ -2,13 +2,12 @@ package search
 
 import (
 	"slices"
-	"strings"
 
 	"ingle/fhir"
 )
 
 // A token is a code with or without the system that gives it meaning (R4
-// 3.1.1.5.10). What is taken for system and code:
+// search, "token"). What is taken for system and code:
 //
 //	Coding, CodeableConcept  system, code            each coding
 //	code, boolean, string    none, the value
@@ -171,7 +170,7 @@ func (v *valueReader) token() (cond, error) {
 		system, code, hasSystem := cutEscaped(value, '|')
 		system, code = unescape(system), unescape(code)
 		switch {
-		case strings.Contains(code, "|") && hasSystem && strings.Count(value, "|") > 1:
+		case len(splitEscaped(value, '|')) > 2:
 			return nil, v.fail(value, "system|code is expected; a vertical bar that is part of a value is written \\|")
 		case hasSystem && system == "" && code == "":
 			return nil, v.fail(value, "neither system nor code is given")
@@ -284,7 +283,7 @@ func mergeLookups(parts []cond) []cond {
 // are of the given one: that of the value set that the element is bound to.
 func (r *Registry) implies(p *Param, system, code string) bool {
 	if system == "http://terminology.hl7.org/CodeSystem/special-values" {
-		return code == "true" || code == "false" // of a boolean (R4 3.1.1.5.10)
+		return code == "true" || code == "false" // of a boolean (R4 search, "token")
 	}
 	for _, vs := range p.valueSets {
 		if slices.Contains(r.systemsOf(vs, 0), system) {

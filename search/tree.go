@@ -29,6 +29,7 @@ type leaf struct {
 	typ      string // FHIR type of the value
 	is       string // where(resolve() is Type)
 	presence bool
+	part     bool         // of a name or address
 	parts    []*component // of a composite
 }
 
@@ -47,6 +48,7 @@ type jsonPath struct {
 	is     string
 	single bool // no element on the way repeats
 	field  *fhir.Field
+	part   bool // a part of a name or address
 	root   bool // begins at the resource and not at the element
 }
 
@@ -86,6 +88,7 @@ func (r *Registry) expand(typ string, steps []step) ([]jsonPath, error) {
 			next.steps = append(slices.Clone(at.steps), jsonStep{key, s.whereKey, s.whereVal, s.index})
 			next.single = at.single && (f.Max == 1 || s.index == 0)
 			next.is, next.field = s.is, f
+			next.part = typ == "HumanName" || typ == "Address"
 			if err := walk(ref.Code, steps[1:], next); err != nil {
 				return err
 			}
@@ -144,7 +147,7 @@ func (r *Registry) tryPlant(t *typeIndex, p *Param) error {
 				p.hasCode, p.inDict, p.hasExact = true, true, false
 			}
 			targets = append(targets, r.targetsOf(p, jp)...)
-			t.tree.add(jp, leaf{p: p, typ: jp.typ, is: jp.is, presence: b.presence})
+			t.tree.add(jp, leaf{p: p, typ: jp.typ, is: jp.is, presence: b.presence, part: jp.part})
 		}
 		if b.presence && !slices.Contains(t.presence, p) {
 			t.presence = append(t.presence, p)

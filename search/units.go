@@ -1,6 +1,8 @@
 package search
 
 import (
+	"strings"
+
 	"github.com/cockroachdb/apd/v3"
 
 	"ingle/fhir/ucum"
@@ -12,8 +14,9 @@ type canonical struct{ code, unit string }
 // canonicalUnit reads a UCUM unit; ok is false where it is none.
 func canonicalUnit(code string) (canonical, bool) {
 	u, err := ucum.Parse(code)
-	if err != nil || u.IsSpecial() && code != "Cel" && code != "[degF]" && code != "[degRe]" {
-		// The other special units are logarithms, some of which fall as the
+	if err != nil || strings.Contains(code, "{") || u.IsSpecial() && code != "Cel" && code != "[degF]" && code != "[degRe]" {
+		// An annotation tells what is counted: {score} and {beats} are both the
+		// number 1, but are not to be taken for each other. The other special units are logarithms, some of which fall as the
 		// value rises ([pH]): they are compared as they are written.
 		return canonical{}, false
 	}

@@ -6,7 +6,7 @@ import (
 	"ingle/fhir"
 )
 
-// A uri is compared whole and as it is, with case (R4 3.1.1.5.13). A canonical
+// A uri is compared whole and as it is, with case (R4 search, "uri"). A canonical
 // with a version is found with and without it.
 
 func (x *extraction) uri(k int64, typ string, n fhir.Node) {
@@ -32,7 +32,7 @@ func uriRow(k int64, s string) StringRow {
 
 // uri reads the values of a uri parameter. :below finds a URL and what lies
 // under it, :above a URL and what it lies under, at the borders of segments;
-// they are not for URNs (R4 3.1.1.5.13).
+// they are not for URNs (R4 search, "uri").
 func (v *valueReader) uri() (cond, error) {
 	var exact []string
 	var parts []cond
