@@ -126,7 +126,7 @@ func (r *Registry) Load(p *Package) error {
 		}
 		add = append(add, a)
 	}
-	r.swap([]string{p.ID()}, add)
+	r.swap([]string{p.ID()}, add, true)
 	return nil
 }
 

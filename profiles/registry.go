@@ -68,17 +68,17 @@ func (r *Registry) Set(origin string, source []byte) error {
 	if err != nil {
 		return err
 	}
-	r.swap([]string{origin}, []*artifact{a})
+	r.swap([]string{origin}, []*artifact{a}, true)
 	return nil
 }
 
 // Remove takes out everything that an origin has brought: "Type/id" of a stored
 // resource or "name#version" of a package. It tells whether there was anything.
 func (r *Registry) Remove(origin string) bool {
-	if len(r.state.Load().byOrigin[origin]) == 0 {
+	if _, ok := r.state.Load().byOrigin[origin]; !ok {
 		return false
 	}
-	r.swap([]string{origin}, nil)
+	r.swap([]string{origin}, nil, false)
 	return true
 }
 
@@ -102,8 +102,9 @@ func newArtifact(origin string, source []byte) (*artifact, error) {
 	return a, nil
 }
 
-// swap replaces the content of some origins by the given artifacts.
-func (r *Registry) swap(origins []string, add []*artifact) {
+// swap replaces the content of some origins by the given artifacts; with keep
+// the origins are known even without content.
+func (r *Registry) swap(origins []string, add []*artifact, keep bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.state.Load()
@@ -118,6 +119,9 @@ func (r *Registry) swap(origins []string, add []*artifact) {
 			}
 		}
 		delete(next.byOrigin, origin)
+		if keep {
+			next.byOrigin[origin] = nil
+		}
 	}
 	cloned := map[string]bool{}
 	for _, a := range add {
