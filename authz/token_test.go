@@ -297,15 +297,15 @@ func TestTokenTimesPass(t *testing.T) {
 	is := arboristtest.NewIssuer(t)
 	cl := newClock()
 	r := newResolver(t, jwtConfig(is, cl))
-	token := is.Token(t, "alice", map[string]any{"exp": cl.Now().Unix() + 40, "nbf": cl.Now().Unix() + 20})
+	token := is.Token(t, "alice", map[string]any{"exp": cl.Now().Unix() + 10, "nbf": cl.Now().Unix() + 20})
 	if _, err := r.Resolve(t.Context(), bearer(token)); err != nil {
 		t.Fatalf("within the leeway of nbf: %v", err)
 	}
-	cl.Add(55 * time.Second)
+	cl.Add(35 * time.Second)
 	if _, err := r.Resolve(t.Context(), bearer(token)); err != nil {
 		t.Fatalf("within the leeway of exp: %v", err)
 	}
-	cl.Add(16 * time.Second)
+	cl.Add(6 * time.Second)
 	_, err := r.Resolve(t.Context(), bearer(token)) // it was verified a moment ago
 	refused(t, err, 401, "expired")
 }
@@ -339,6 +339,35 @@ func TestKeysRotate(t *testing.T) {
 	}
 	r.tokens.issuers[is.URL].keys.wait()
 	_, err = r.Resolve(t.Context(), bearer(oldToken))
+	refused(t, err, 401, "key is not one of the issuer's")
+}
+
+// TestKeyWithdrawn: a token that was found good a moment ago is not, once its
+// key is gone.
+func TestKeyWithdrawn(t *testing.T) {
+	t.Parallel()
+	is := arboristtest.NewIssuer(t)
+	cl := newClock()
+	r := newResolver(t, jwtConfig(is, cl))
+	fresh := arboristtest.NewKey(t, "key-2", "ES256")
+	old := is.Key()
+	is.SetKeys(fresh, old)
+	oldToken := is.Token(t, "alice", nil)
+	newToken := is.Sign(t, fresh, is.Claims("alice", nil), nil)
+	if _, err := r.Resolve(t.Context(), bearer(newToken)); err != nil {
+		t.Fatal(err)
+	}
+	cl.Add(50 * time.Second)
+	if _, err := r.Resolve(t.Context(), bearer(oldToken)); err != nil {
+		t.Fatal(err)
+	}
+	is.SetKeys(fresh)
+	cl.Add(15 * time.Second)
+	if _, err := r.Resolve(t.Context(), bearer(newToken)); err != nil {
+		t.Fatal(err)
+	}
+	r.tokens.issuers[is.URL].keys.wait()
+	_, err := r.Resolve(t.Context(), bearer(oldToken))
 	refused(t, err, 401, "key is not one of the issuer's")
 }
 
