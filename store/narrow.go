@@ -49,9 +49,10 @@ func (v *visible) narrowed(rel search.Relation, types []string, args *search.Arg
 		for j, t := range g.types {
 			numbers[j] = v.db.defs.TypeNumber(t)
 		}
-		ofType := "scope_row.rtype = ANY(" + args.Add(numbers) + "::int2[])"
+		is := "rtype = ANY(" + args.Add(numbers) + "::int2[])"
+		ofType := "scope_row." + is
 		if !typed(rel) {
-			ofType = "EXISTS (SELECT 1 FROM resource AS scope_type WHERE scope_type.rid = scope_row.rid AND scope_type.rtype = ANY(" + args.Add(numbers) + "::int2[]) " + ScopeMark + ")"
+			ofType = "EXISTS (SELECT 1 FROM resource AS scope_type WHERE scope_type.rid = scope_row.rid AND scope_type." + is + " " + ScopeMark + ")"
 		}
 		parts[i] = ofType
 		if cond := v.alternatives(rel, g, args); cond != "" {
