@@ -152,7 +152,7 @@ func (s *Service) entry(outer *Request, i int, n fhir.Node) (*entry, error) {
 		lo, _ := d.Range()
 		req.IfModifiedSince = time.UnixMicro(lo).UTC()
 	}
-	req.BaseURL, req.Prefer = outer.BaseURL, outer.Prefer
+	req.BaseURL, req.Prefer, req.ResourcePath = outer.BaseURL, outer.Prefer, outer.ResourcePath
 	if req.Prefer.Return == "" {
 		req.Prefer.Return = "minimal" // of a Bundle's writes nobody wants all resources back
 	}

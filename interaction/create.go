@@ -28,7 +28,10 @@ func (s *Service) create(ctx context.Context, session *store.Session, req *Reque
 		return nil, err
 	}
 	if req.IfNoneExist == "" {
-		change := s.version(d, store.OpCreate, newID(), nil)
+		change, err := s.version(writerOf(session, req), d, store.OpCreate, newID(), nil)
+		if err != nil {
+			return nil, err
+		}
 		if err := session.Write(ctx, []store.Change{change}); err != nil {
 			return nil, conflict(err)
 		}
@@ -51,7 +54,10 @@ func (s *Service) create(ctx context.Context, session *store.Session, req *Reque
 			resp = s.existing(req, match)
 			return nil
 		}
-		change := s.version(d, store.OpCreate, newID(), nil)
+		change, err := s.version(writerOf(session, req), d, store.OpCreate, newID(), nil)
+		if err != nil {
+			return err
+		}
 		resp = s.written(req, http.StatusCreated, &change)
 		return tx.Write(ctx, []store.Change{change})
 	})

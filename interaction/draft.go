@@ -16,10 +16,9 @@ import (
 // version yet. It does not change, so that a transaction that is run again can
 // use it again.
 type draft struct {
-	doc    *fhir.Doc
-	typ    string
-	rows   *search.Rows
-	labels []string
+	doc  *fhir.Doc
+	typ  string
+	rows *search.Rows
 }
 
 // draft reads a resource of the given type from a request's body.
@@ -90,18 +89,51 @@ func (s *Service) index(typ string, doc *fhir.Doc) (*draft, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index a %s: %w", typ, err)
 	}
-	return &draft{doc: doc, typ: typ, rows: rows, labels: authz.LabelPaths(doc, s.cfg.LabelSystem)}, nil
+	return &draft{doc: doc, typ: typ, rows: rows}, nil
+}
+
+// A writer is who writes, as the rules of security labels need to know.
+type writer struct {
+	scope authz.Scope
+	path  string // where a new resource without a label belongs, "" where not said
+}
+
+func writerOf(session *store.Session, req *Request) writer {
+	return writer{session.Scope(), req.ResourcePath}
 }
 
 // version makes the change that stores the draft, as a new resource or in the
-// place of an old version.
-func (s *Service) version(d *draft, op store.Op, id string, old *store.Resource) store.Change {
-	c := store.Change{Op: op, Old: old, Type: d.typ, ID: id, Version: 1, LastUpdated: s.db.Time(old), Rows: d.rows, Labels: d.labels}
+// place of an old version. It decides the labels of the new version and checks
+// that the caller may write it; its errors for that are *fhir.Error.
+func (s *Service) version(w writer, d *draft, op store.Op, id string, old *store.Resource) (store.Change, error) {
+	var paths []string
+	var err error
+	switch {
+	case old == nil || old.Deleted():
+		paths, err = s.cfg.Labels.ForCreate(w.scope, d.doc, w.path)
+	case op == store.OpPatch:
+		paths, err = s.cfg.Labels.ForExplicit(w.scope, d.doc, old.Labels)
+	default:
+		paths, err = s.cfg.Labels.ForUpdate(w.scope, d.doc, old.Labels)
+	}
+	if err != nil {
+		return store.Change{}, err
+	}
+	if body, changed := s.cfg.Labels.Stamp(d.doc, paths); changed {
+		doc, err := fhir.Parse(body, s.limits(d.typ))
+		if err != nil {
+			return store.Change{}, err
+		}
+		if d, err = s.index(d.typ, doc); err != nil {
+			return store.Change{}, err
+		}
+	}
+	c := store.Change{Op: op, Old: old, Type: d.typ, ID: id, Version: 1, LastUpdated: s.db.Time(old), Rows: d.rows, Labels: paths}
 	if old != nil {
 		c.Version = old.Version + 1
 	}
 	c.Body = stamp(d.doc, id, c.Version, c.LastUpdated)
-	return c
+	return c, nil
 }
 
 // stamp splices id, meta.versionId and meta.lastUpdated into a resource. What

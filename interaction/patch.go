@@ -35,7 +35,7 @@ func (s *Service) patch(ctx context.Context, session *store.Session, req *Reques
 		if old, err = session.Read(ctx, req.Type, req.ID); err != nil {
 			return nil, err
 		}
-		change, err := s.patched(ctx, req, p, old)
+		change, err := s.patched(ctx, writerOf(session, req), req, p, old)
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +67,7 @@ func (s *Service) patchWhere(ctx context.Context, session *store.Session, req *R
 		if match == nil {
 			return fhir.Errorf(404, fhir.CodeNotFound, "no %s matches the criteria", req.Type)
 		}
-		change, err := s.patched(ctx, req, p, match)
+		change, err := s.patched(ctx, writerOf(session, req), req, p, match)
 		if err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func (s *Service) patchOf(req *Request) (*patchDoc, error) {
 }
 
 // patched makes the change that a patch does to the current version.
-func (s *Service) patched(ctx context.Context, req *Request, p *patchDoc, old *store.Resource) (store.Change, error) {
+func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchDoc, old *store.Resource) (store.Change, error) {
 	if old == nil {
 		return store.Change{}, unknown(req.Type, req.ID)
 	}
@@ -172,5 +172,5 @@ func (s *Service) patched(ctx context.Context, req *Request, p *patchDoc, old *s
 	if id := d.bodyID(); id != old.ID {
 		return store.Change{}, fhir.Errorf(422, fhir.CodeBusinessRule, "a patch may not change the id").At(old.Type + ".id")
 	}
-	return s.version(d, store.OpPatch, old.ID, old), nil
+	return s.version(w, d, store.OpPatch, old.ID, old)
 }

@@ -80,8 +80,10 @@ type Request struct {
 	IfNoneExist     string
 	IfModifiedSince time.Time
 	SecurityContext string // X-Security-Context of a raw Binary
+	ResourcePath    string // authz.PathHeader: where a new resource without a security label belongs
 
-	Prefer Prefer
+	Prefer         Prefer
+	AcceptLanguage string // of the header, for displays of codes
 
 	BaseURL string // the service's public base URL without the last slash; links and absolute locations begin with it
 	Place   string // FHIRPath of a Bundle's entry that this request comes from, "" for none

@@ -8,9 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"ingle/authz"
 	"ingle/fhir"
 	"ingle/search"
 	"ingle/store"
+	"ingle/terminology"
 )
 
 // Config is what a Service needs. Database, Registry and Definitions must be
@@ -52,7 +54,13 @@ type Config struct {
 	// Indexed is told the time of each resource's index rows; nil for nobody.
 	Indexed func(took time.Duration)
 
-	LabelSystem string // system of the security labels in meta.security; default urn:gen3:authz
+	// Terminology answers metadata?mode=terminology and, with TerminologySource,
+	// the operations and search modifiers that ask for sets of codes; nil: there are none.
+	Terminology       *terminology.Service
+	TerminologySource TerminologySource
+
+	LabelSystem string       // system of the security labels in meta.security; default urn:gen3:authz
+	Labels      authz.Labels // the rules of security labels; its System may stand in LabelSystem
 
 	Software Software
 	Security string // what the CapabilityStatement says of authorization; "" for open
@@ -81,8 +89,8 @@ type Service struct {
 	operations map[string]*Operation
 	seal       cipher.AEAD
 
-	capabilityOnce sync.Once
-	capability     capabilityParts
+	capabilityLock sync.Mutex
+	capability     *capabilityParts
 }
 
 // New makes a Service. Operations are registered before it serves.
@@ -103,8 +111,8 @@ func New(cfg Config) (*Service, error) {
 		cfg.BundleLimits = cfg.Limits
 		cfg.BundleLimits.Nodes = 8_000_000
 	}
-	if cfg.LabelSystem == "" {
-		cfg.LabelSystem = "urn:gen3:authz"
+	if cfg.Labels.System == "" {
+		cfg.Labels.System = cfg.LabelSystem
 	}
 	if cfg.Software.Built.IsZero() {
 		cfg.Software.Built = time.Now()
@@ -158,7 +166,7 @@ func (s *Service) do(ctx context.Context, session *store.Session, req *Request) 
 	case Operate:
 		return req.Operation.Do(ctx, session, req)
 	case Capabilities:
-		return s.capabilities(req)
+		return s.capabilities(ctx, req)
 	}
 	return s.readOnly(ctx, session, session.Scope().Principal(), req)
 }
@@ -175,7 +183,7 @@ func (s *Service) readOnly(ctx context.Context, r reader, principal string, req 
 	case SearchType, SearchSystem:
 		return s.search(ctx, r, principal, req)
 	case Capabilities:
-		return s.capabilities(req)
+		return s.capabilities(ctx, req)
 	}
 	return nil, fmt.Errorf("the interaction %v is not one that reads", req.Kind)
 }

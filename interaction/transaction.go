@@ -65,7 +65,7 @@ func (s *Service) transaction(ctx context.Context, session *store.Session, req *
 	}
 	var results []*Response
 	err = session.InTx(ctx, func(tx *store.Tx) error {
-		results, err = s.runTransaction(ctx, tx, session.Scope().Principal(), b)
+		results, err = s.runTransaction(ctx, tx, writerOf(session, req), b)
 		return err
 	})
 	if err != nil {
@@ -364,7 +364,7 @@ type txPlan struct {
 }
 
 // runTransaction is step 3.
-func (s *Service) runTransaction(ctx context.Context, tx *store.Tx, principal string, b *txBundle) ([]*Response, error) {
+func (s *Service) runTransaction(ctx context.Context, tx *store.Tx, w writer, b *txBundle) ([]*Response, error) {
 	if err := tx.Lock(ctx, b.locks); err != nil {
 		return nil, err
 	}
@@ -390,7 +390,7 @@ func (s *Service) runTransaction(ctx context.Context, tx *store.Tx, principal st
 	for _, kinds := range [][]Kind{{Create}, {Update, Patch}} { // R4 http.html#trules: DELETE, POST, PUT and PATCH, GET
 		for i, te := range b.entries {
 			if slices.Contains(kinds, te.req.Kind) && p.results[i] == nil {
-				if err := s.changeOf(ctx, b, p, i, refs); err != nil {
+				if err := s.changeOf(ctx, w, b, p, i, refs); err != nil {
 					return nil, atEntry(err, i)
 				}
 			}
@@ -403,7 +403,7 @@ func (s *Service) runTransaction(ctx context.Context, tx *store.Tx, principal st
 		if te.req.Kind.Writes() {
 			continue
 		}
-		if p.results[i], err = s.readOnly(ctx, tx, principal, te.req); err != nil {
+		if p.results[i], err = s.readOnly(ctx, tx, w.scope.Principal(), te.req); err != nil {
 			return nil, txRead(atEntry(err, i))
 		}
 		if st := p.results[i].Status; st >= 400 {
@@ -602,7 +602,7 @@ func (s *Service) conditionalTargets(b *txBundle, p *txPlan, matched map[string]
 }
 
 // changeOf makes the change of a create, update or patch.
-func (s *Service) changeOf(ctx context.Context, b *txBundle, p *txPlan, i int, refs map[string]string) error {
+func (s *Service) changeOf(ctx context.Context, w writer, b *txBundle, p *txPlan, i int, refs map[string]string) error {
 	te := b.entries[i]
 	r := te.req
 	if te.sameAs >= 0 { // the entry before has made it, or found it
@@ -611,7 +611,7 @@ func (s *Service) changeOf(ctx context.Context, b *txBundle, p *txPlan, i int, r
 		return nil
 	}
 	if r.Kind == Patch {
-		change, err := s.patched(ctx, r, te.patch, p.old[i])
+		change, err := s.patched(ctx, w, r, te.patch, p.old[i])
 		if err != nil {
 			return txRead(err)
 		}
@@ -627,7 +627,10 @@ func (s *Service) changeOf(ctx context.Context, b *txBundle, p *txPlan, i int, r
 		}
 	}
 	if r.Kind == Create {
-		change := s.version(d, store.OpCreate, p.ids[i], nil)
+		change, err := s.version(w, d, store.OpCreate, p.ids[i], nil)
+		if err != nil {
+			return err
+		}
 		p.changes = append(p.changes, change)
 		p.results[i] = s.written(r, 201, &change)
 		return nil
@@ -636,7 +639,10 @@ func (s *Service) changeOf(ctx context.Context, b *txBundle, p *txPlan, i int, r
 		if err := r.mayReplace(nil); err != nil {
 			return err
 		}
-		change := s.version(d, store.OpCreate, p.ids[i], nil)
+		change, err := s.version(w, d, store.OpCreate, p.ids[i], nil)
+		if err != nil {
+			return err
+		}
 		p.changes = append(p.changes, change)
 		p.results[i] = s.written(r, 201, &change)
 		return nil
@@ -644,7 +650,7 @@ func (s *Service) changeOf(ctx context.Context, b *txBundle, p *txPlan, i int, r
 	if p.results[i] = s.notModified(r, p.old[i]); p.results[i] != nil {
 		return nil
 	}
-	change, status, err := s.replacement(r, d, p.ids[i], p.old[i])
+	change, status, err := s.replacement(w, r, d, p.ids[i], p.old[i])
 	if err != nil {
 		return txRead(err)
 	}

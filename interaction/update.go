@@ -35,6 +35,7 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 	if err := namesID(d.doc.Root(), req.Type, req.ID); err != nil {
 		return nil, err
 	}
+	hidden := false
 	for range attempts {
 		var old *store.Resource
 		if old, err = session.Read(ctx, req.Type, req.ID); err != nil {
@@ -43,7 +44,7 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 		if resp := s.notModified(req, old); resp != nil {
 			return resp, nil
 		}
-		change, status, e := s.replacement(req, d, req.ID, old)
+		change, status, e := s.replacement(writerOf(session, req), req, d, req.ID, old)
 		if e != nil {
 			return nil, e
 		}
@@ -53,12 +54,17 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 		if !errors.Is(err, store.ErrConflict) {
 			return nil, err
 		}
+		if old == nil && hidden {
+			return nil, fhir.Errorf(403, fhir.CodeForbidden, "you may not write %s/%s", req.Type, req.ID)
+		}
+		// twice not there, and yet it cannot be made: it is not the caller's to see
+		hidden = old == nil
 	}
 	return nil, conflict(err)
 }
 
 // replacement decides what a PUT does to the current version.
-func (s *Service) replacement(req *Request, d *draft, id string, old *store.Resource) (store.Change, int, error) {
+func (s *Service) replacement(w writer, req *Request, d *draft, id string, old *store.Resource) (store.Change, int, error) {
 	if err := req.mayReplace(old); err != nil {
 		return store.Change{}, 0, err
 	}
@@ -71,7 +77,8 @@ func (s *Service) replacement(req *Request, d *draft, id string, old *store.Reso
 			return store.Change{}, 0, err
 		}
 	}
-	return s.version(d, store.OpUpdate, id, old), status, nil
+	change, err := s.version(w, d, store.OpUpdate, id, old)
+	return change, status, err
 }
 
 // notModified answers a PUT that is meant only for a resource that is not there
@@ -106,14 +113,17 @@ func (s *Service) updateWhere(ctx context.Context, session *store.Session, req *
 			if err := req.mayReplace(nil); err != nil {
 				return err
 			}
-			change := s.version(d, store.OpCreate, newID(), nil)
+			change, err := s.version(writerOf(session, req), d, store.OpCreate, newID(), nil)
+			if err != nil {
+				return err
+			}
 			resp = s.written(req, http.StatusCreated, &change)
 			return tx.Write(ctx, []store.Change{change})
 		}
 		if resp = s.notModified(req, old); resp != nil {
 			return nil
 		}
-		change, status, err := s.replacement(req, d, id, old)
+		change, status, err := s.replacement(writerOf(session, req), req, d, id, old)
 		if err != nil {
 			return err
 		}

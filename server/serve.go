@@ -98,12 +98,14 @@ func (s *Server) authenticate(r *http.Request, x *exchange) (context.Context, au
 // headers takes what an interaction needs out of the headers.
 func (s *Server) headers(r *http.Request, x *exchange, req *interaction.Request) {
 	req.BaseURL = x.base
+	req.AcceptLanguage = r.Header.Get("Accept-Language")
 	req.IfMatch = r.Header.Get("If-Match")
 	req.IfNoneMatch = r.Header.Get("If-None-Match")
 	req.IfNoneExist = r.Header.Get("If-None-Exist")
 	if t, err := http.ParseTime(r.Header.Get("If-Modified-Since")); err == nil {
 		req.IfModifiedSince = t
 	}
+	req.ResourcePath = r.Header.Get(authz.PathHeader)
 	req.SecurityContext = r.Header.Get("X-Security-Context")
 	req.Prefer = interaction.ParsePrefer(r.Header.Values("Prefer"))
 	if x.format.raw && (req.Kind == interaction.Read || req.Kind == interaction.VRead) {

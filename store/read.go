@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ingle/authz"
-	"ingle/fhir"
 	"ingle/search"
 )
 
@@ -181,9 +180,4 @@ func refKeys(refs []string) []int64 {
 		out[i] = search.RefKey(ref)
 	}
 	return out
-}
-
-// notFound is for callers that need a resource to be there.
-func notFound(typ, id string) error {
-	return fhir.Errorf(404, fhir.CodeNotFound, "%s/%s is not known", typ, id)
 }

@@ -31,12 +31,10 @@ type SearchPage struct {
 	IncludesCut bool
 	Total       *int // of all pages, where it was asked for
 	// TotalEstimated: Total is the planner's estimate, either because that was
-	// asked for or because the exact count took longer than the budget.
+	// asked for or because the exact count took longer than the budget. It never
+	// is for a caller who may not see everything, who may be left without Total.
 	TotalEstimated bool
 }
-
-// countBudget bounds the time of an exact total beside a page.
-const countBudget = 2 * time.Second
 
 // Search runs a search. A query with Count 0 reads the total alone, always exact.
 func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, error) {
@@ -176,7 +174,7 @@ func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible,
 	b := &pgx.Batch{}
 	b.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	b.Queue(st.SQL, st.Args...)
-	b.Queue(fmt.Sprintf("SET LOCAL statement_timeout = %d", countBudget.Milliseconds()))
+	b.Queue(fmt.Sprintf("SET LOCAL statement_timeout = %d", r.db.opts.CountTime.Milliseconds()))
 	b.Queue(count.SQL, count.Args...)
 	b.Queue("COMMIT")
 	res := conn.SendBatch(ctx, b)
@@ -209,6 +207,9 @@ func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible,
 	_, _ = conn.Exec(rollback, "ROLLBACK")
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "57014" && ctx.Err() == nil && len(page.Matches) > 0 {
+		if !v.everything() {
+			return nil // no total: see estimate
+		}
 		return r.estimate(ctx, q, v, page)
 	}
 	return domain(ctx, fmt.Errorf("search with total: %w", err))
@@ -229,11 +230,24 @@ func (r *reader) count(ctx context.Context, q *search.Query, v *visible, page *S
 }
 
 // estimate asks the planner how many rows the count would see. A page that
-// holds everything is exact.
+// holds everything is exact. The planner's figures are about everybody's rows,
+// so a caller who may not see everything gets the exact total, or none where
+// that takes longer than its budget.
 func (r *reader) estimate(ctx context.Context, q *search.Query, v *visible, page *SearchPage) error {
 	if !page.More && q.Cursor == nil {
 		total := len(page.Matches)
 		page.Total = &total
+		return nil
+	}
+	if !v.everything() {
+		if _, ok := r.q.(pgx.Tx); ok {
+			return r.count(ctx, q, v, page)
+		}
+		budget, cancel := context.WithTimeout(ctx, r.db.opts.CountTime)
+		defer cancel()
+		if err := r.count(budget, q, v, page); err != nil && (budget.Err() == nil || ctx.Err() != nil) {
+			return err
+		}
 		return nil
 	}
 	st, err := r.db.reg.CompileCount(q, v)

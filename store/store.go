@@ -27,8 +27,14 @@ type Options struct {
 	WriteTimeout    time.Duration // of writes; 0: 30 s
 	LockTimeout     time.Duration // 0: 5 s
 	IdleInTx        time.Duration // 0: 15 s
+	CountTime       time.Duration // of an exact total beside a page; 0: 2 s
 	CheckReferences bool          // refuse a write whose literal references do not resolve
 	CheckReferrers  bool          // refuse to delete what others refer to
+
+	// Committed is told the changes of each write after its commit, by the
+	// goroutine that wrote; nil for nobody. Other servers on the database do not
+	// tell it of theirs.
+	Committed func(changes []Change)
 
 	Tracer pgx.QueryTracer // optional, for metrics and tests
 	Now    func() time.Time
@@ -70,6 +76,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	if o.IdleInTx == 0 {
 		o.IdleInTx = 15 * time.Second
+	}
+	if o.CountTime == 0 {
+		o.CountTime = 2 * time.Second
 	}
 	if o.Now == nil {
 		o.Now = time.Now

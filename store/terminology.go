@@ -17,17 +17,31 @@ import (
 func (db *DB) Concepts() *concepts.Store { return concepts.New(db.pool) }
 
 // Conformance finds the stored ValueSets, CodeSystems and ConceptMaps by their
-// canonical URLs. It keeps their URLs in memory and asks the database once a
-// Snapshot whether they are still the same ones. It is safe for concurrent use.
+// canonical URLs. It keeps their URLs in memory and asks the database whether
+// they are still the same ones. It is safe for concurrent use.
 type Conformance struct {
 	db    *DB
+	fresh time.Duration
 	mu    sync.Mutex
 	mark  conformanceMark
+	asked time.Time
 	index *conformanceIndex
 }
 
-// NewConformance makes a Conformance over a database, to be kept.
-func NewConformance(db *DB) *Conformance { return &Conformance{db: db} }
+// NewConformance makes a Conformance over a database, to be kept. fresh is how
+// long it believes what it knows: what another server writes is seen later by
+// so much. 0 asks at every Snapshot. With more than 0 Changed must be called
+// after each write of this server to a ValueSet, CodeSystem or ConceptMap.
+func NewConformance(db *DB, fresh time.Duration) *Conformance {
+	return &Conformance{db: db, fresh: fresh}
+}
+
+// Changed makes the next Snapshot ask the database.
+func (c *Conformance) Changed() {
+	c.mu.Lock()
+	c.asked = time.Time{}
+	c.mu.Unlock()
+}
 
 // Canonical is where a canonical URL leads to.
 type Canonical struct {
@@ -66,6 +80,13 @@ func (c *Conformance) Snapshot(ctx context.Context, s *Session) (*Snapshot, erro
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	if c.index != nil && c.fresh > 0 && time.Since(c.asked) < c.fresh {
+		defer c.mu.Unlock()
+		return &Snapshot{c.index, s, v}, nil
+	}
+	c.mu.Unlock()
+	asked := time.Now()
 	numbers := make([]int16, len(conformanceTypes))
 	for i, t := range conformanceTypes {
 		numbers[i] = c.db.defs.TypeNumber(t)
@@ -91,6 +112,7 @@ func (c *Conformance) Snapshot(ctx context.Context, s *Session) (*Snapshot, erro
 		}
 		c.index, c.mark = index, m
 	}
+	c.asked = asked
 	return &Snapshot{c.index, s, v}, nil
 }
 

@@ -15,7 +15,8 @@ import (
 // Tx is a transaction of a Session: it reads through the same scope.
 type Tx struct {
 	reader
-	pgx pgx.Tx
+	pgx     pgx.Tx
+	written []Change
 }
 
 // maxRetries is how often a transaction that met with others is run again.
@@ -58,7 +59,8 @@ func (s *Session) inTx(ctx context.Context, fn func(tx *Tx) error) (err error) {
 			_ = ptx.Rollback(rollback)
 		}
 	}()
-	if err := fn(&Tx{reader: reader{db: s.db, q: ptx, scope: s.scope}, pgx: ptx}); err != nil {
+	tx := &Tx{reader: reader{db: s.db, q: ptx, scope: s.scope}, pgx: ptx}
+	if err := fn(tx); err != nil {
 		return err
 	}
 	committed = true
@@ -68,6 +70,7 @@ func (s *Session) inTx(ctx context.Context, fn func(tx *Tx) error) (err error) {
 		}
 		return unknownOutcome(err)
 	}
+	s.db.committed(tx.written)
 	return nil
 }
 

@@ -70,6 +70,9 @@ func (r *reader) visible(ctx context.Context, m authz.Method) (*visible, error) 
 	return v, nil
 }
 
+// everything tells that nothing at all is hidden.
+func (v *visible) everything() bool { return v.all && v.whole }
+
 // From implements search.Source.
 func (v *visible) From(rel search.Relation, resourceTypes []string, alias string, args *search.Args) string {
 	if rel == search.Dictionary {

@@ -46,6 +46,7 @@ func (s *Session) Write(ctx context.Context, changes []Change) error {
 		sent, err := s.write(ctx, changes)
 		switch {
 		case err == nil:
+			s.db.committed(changes)
 			return nil
 		case transient(err) && attempt < maxRetries:
 			if err := pause(ctx, attempt); err != nil {
@@ -64,10 +65,20 @@ func (s *Session) Write(ctx context.Context, changes []Change) error {
 // Write stores changes within the transaction. See Session.Write.
 func (tx *Tx) Write(ctx context.Context, changes []Change) error {
 	_, err := tx.write(ctx, changes)
-	if err != nil && transient(err) {
+	if err == nil {
+		tx.written = append(tx.written, changes...)
+		return nil
+	}
+	if transient(err) {
 		return err // InTx runs the closure again
 	}
 	return writeError(ctx, err, changes)
+}
+
+func (db *DB) committed(changes []Change) {
+	if db.opts.Committed != nil && len(changes) > 0 {
+		db.opts.Committed(changes)
+	}
 }
 
 func writeError(ctx context.Context, err error, changes []Change) error {

@@ -71,11 +71,21 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	}
 	defs := r4.Definitions()
 	registry := search.NewRegistry(defs)
-	db, err := openStore(ctx, c, url, defs, registry)
+	known, err := newKnowledge(c, defs, log)
+	if err != nil {
+		return err
+	}
+	db, err := openStore(ctx, c, url, defs, registry, known)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	if err := known.start(c, db, defs); err != nil {
+		return err
+	}
+	if err := known.catchUp(ctx, db, defs); err != nil {
+		return err
+	}
 
 	resolver, err := authz.New(access)
 	if err != nil {
@@ -84,9 +94,12 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	defer resolver.Close()
 
 	metrics := server.NewMetrics(db, name)
-	service, err := interaction.New(interactions(c, db, registry, defs, metrics, interaction.Software{Name: "Ingle", Version: name, Built: built}))
+	service, err := interaction.New(interactions(c, db, registry, defs, known, metrics, interaction.Software{Name: "Ingle", Version: name, Built: built}))
 	if err != nil {
 		return err
+	}
+	for _, op := range operations(known, known.source(defs)) {
+		service.Register(op)
 	}
 	srv := server.New(listening(c, service, db, resolver, metrics, log, name))
 
@@ -104,6 +117,9 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { served <- srv.Serve(serving, listener) }()
+	following := make(chan struct{})
+	go func() { defer close(following); known.follow(serving, db, defs) }()
+	defer func() { stop(); <-following }()
 	if c.Demo {
 		if err := loadDemo(ctx, db, service, base, out); err != nil && ctx.Err() == nil {
 			stop()
@@ -166,16 +182,18 @@ func migrateUp(ctx context.Context, c *config.Config, url string, log *slog.Logg
 	}
 }
 
-func openStore(ctx context.Context, c *config.Config, url string, defs *fhir.Definitions, registry *search.Registry) (*store.DB, error) {
+func openStore(ctx context.Context, c *config.Config, url string, defs *fhir.Definitions, registry *search.Registry, known *knowledge) (*store.DB, error) {
 	return store.Open(ctx, store.Options{
 		URL: url, Registry: registry, Defs: defs,
 		MaxConns:        poolSize(c),
 		ReadTimeout:     c.Limits.SearchTime,
 		WriteTimeout:    c.Limits.WriteTime,
 		LockTimeout:     c.Limits.LockTime,
+		CountTime:       c.Limits.TotalTime,
 		IdleInTx:        c.Limits.IdleTime,
 		CheckReferences: c.Interaction.IntegrityOnWrite,
 		CheckReferrers:  c.Interaction.IntegrityOnDelete,
+		Committed:       known.committed,
 	})
 }
 

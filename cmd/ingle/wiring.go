@@ -62,12 +62,15 @@ func authorization(c *config.Config) authz.Config {
 	return out
 }
 
-func interactions(c *config.Config, db *store.DB, registry *search.Registry, defs *fhir.Definitions, m *server.Metrics, software interaction.Software) interaction.Config {
+func interactions(c *config.Config, db *store.DB, registry *search.Registry, defs *fhir.Definitions, known *knowledge, m *server.Metrics, software interaction.Software) interaction.Config {
 	out := interaction.Config{
 		Database:         db,
 		Registry:         registry,
 		Definitions:      defs,
+		Validator:        known.validator.Gate(),
+		Terminology:      known.terminology,
 		UpdateCreate:     c.Interaction.UpdateCreate,
+		ClientIDs:        c.Interaction.ClientIDs,
 		Lenient:          c.Search.Handling == "lenient",
 		DeleteLimit:      c.Interaction.ConditionalDelete,
 		BundleEntries:    c.Limits.BundleEntries,
@@ -92,6 +95,13 @@ func interactions(c *config.Config, db *store.DB, registry *search.Registry, def
 		out.Security = "OAuth 2.0 bearer tokens of Gen3; Arborist's grants decide by the security labels of each resource"
 	}
 	return out
+}
+
+// operations are what the server offers beyond the interactions.
+func operations(known *knowledge, source interaction.TerminologySource) []*interaction.Operation {
+	return append(interaction.TerminologyOperations(known.terminology, source),
+		interaction.ValidateOperation(known.validator),
+		interaction.SnapshotOperation(known.validator))
 }
 
 func searchLimits(c *config.Config) search.Limits {
@@ -121,7 +131,9 @@ func listening(c *config.Config, service *interaction.Service, db *store.DB, res
 		HeaderTime:     c.Limits.HeaderTime,
 		KeepAliveTime:  c.Limits.KeepAliveTime,
 		BodyRate:       int64(c.Limits.BodyRate),
+		RequestTime:    c.Limits.RequestTime,
 		BundleTime:     c.Limits.BundleTime,
+		WriteTime:      c.Limits.AnswerTime,
 		Writes:         c.Limits.WritesPerConnection * poolSize(c),
 		QueueTime:      c.Limits.QueueTime,
 		DrainTime:      c.Limits.DrainTime,

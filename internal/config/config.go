@@ -35,7 +35,7 @@ type Config struct {
 	PostgresBin    string         `key:"postgres_bin" doc:"Folder of the programs postgres and initdb for the private PostgreSQL. Empty: looked for."`
 	Migrate        bool           `key:"migrate" default:"true" doc:"Bring the schema up to date at start. When off, an outdated schema stops the start."`
 	Demo           bool           `key:"demo" default:"false" doc:"Load the demo cohort at start unless it is there. make run sets it."`
-	Packages       []string       `key:"packages" pending:"true" doc:"FHIR packages (.tgz) to load at start: files, or folders of them."`
+	Packages       []string       `key:"packages" doc:"FHIR packages (.tgz) to load at start: files, or folders of them."`
 
 	Database    Database    `key:"database" doc:"Where PostgreSQL is."`
 	TLS         TLS         `key:"tls" pending:"true" doc:"HTTPS by Ingle itself; behind a proxy that does it, leave these empty."`
@@ -44,7 +44,7 @@ type Config struct {
 	Access      Access      `key:"access" pending:"true" doc:"Who may call at all, how often, and the audit trail."`
 	Interaction Interaction `key:"interaction" doc:"The choices that FHIR leaves to servers."`
 	Search      Search      `key:"search" doc:"Defaults of searches."`
-	Validation  Validation  `key:"validation" pending:"true" doc:"How exactly resources are checked before they are stored."`
+	Validation  Validation  `key:"validation" doc:"How exactly resources are checked before they are stored."`
 	Limits      Limits      `key:"limits" doc:"What one request, or all of them together, can cost. Each is answered with an OperationOutcome."`
 	Log         Log         `key:"log" doc:"What is written to standard error."`
 	Metrics     Metrics     `key:"metrics" doc:"What Ingle tells about itself in numbers."`
@@ -84,7 +84,7 @@ type Access struct {
 // Interaction switches the choices that FHIR leaves to servers.
 type Interaction struct {
 	UpdateCreate      bool   `key:"update_create" default:"true" doc:"PUT to an unknown id creates the resource; otherwise it is refused with 405."`
-	ClientIDs         string `key:"client_ids" pending:"true" default:"any" oneof:"any|alphanumeric|none" doc:"Ids that such a PUT may bring: any, alphanumeric (not of digits alone), none."`
+	ClientIDs         string `key:"client_ids" default:"any" oneof:"any|alphanumeric|none" doc:"Ids that such a PUT may bring: any, alphanumeric (not of digits alone), none."`
 	IntegrityOnWrite  bool   `key:"integrity_on_write" default:"false" doc:"Refuse literal references to resources of this server that do not exist."`
 	IntegrityOnDelete bool   `key:"integrity_on_delete" default:"true" doc:"Refuse to delete what other resources refer to (409 names a referrer)."`
 	ConditionalDelete int    `key:"conditional_delete" default:"100" min:"0" max:"100000" doc:"Matches that one conditional delete may remove; 0 switches conditional delete off, 1 allows single matches only."`

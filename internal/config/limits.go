@@ -23,16 +23,16 @@ type Limits struct {
 	OrValues     int   `key:"or_values" default:"500" min:"1" max:"100000" doc:"Values of one parameter separated by commas."`
 	URL          Bytes `key:"url" default:"16KB" min:"1KB" max:"1MB" doc:"Request line; longer searches go by POST _search."`
 
-	RequestTime time.Duration `key:"request_time" pending:"true" default:"30s" min:"1s" max:"1h" doc:"Execution of a single request; bundle_time is that of a Bundle."`
-	AnswerTime  time.Duration `key:"answer_time" pending:"true" default:"2m" min:"1s" max:"24h" doc:"Time for the client to take an answer."`
+	RequestTime time.Duration `key:"request_time" default:"30s" min:"1s" max:"1h" doc:"Execution of a single request; bundle_time is that of a Bundle."`
+	AnswerTime  time.Duration `key:"answer_time" default:"2m" min:"1s" max:"24h" doc:"Time for the client to take an answer."`
 
 	SearchTime time.Duration `key:"search_time" default:"10s" min:"100ms" max:"1h" doc:"Statement of a search; then 503 with Retry-After."`
 	WriteTime  time.Duration `key:"write_time" default:"30s" min:"100ms" max:"1h" doc:"Statement of a write."`
 	LockTime   time.Duration `key:"lock_time" default:"5s" min:"10ms" max:"10m" doc:"Wait for a lock."`
 	IdleTime   time.Duration `key:"transaction_idle_time" default:"15s" min:"1s" max:"10m" doc:"A transaction that waits for Ingle."`
-	TotalTime  time.Duration `key:"total_time" pending:"true" default:"2s" min:"10ms" max:"10m" doc:"_total=accurate; then an estimate, said so."`
+	TotalTime  time.Duration `key:"total_time" default:"2s" min:"10ms" max:"10m" doc:"_total=accurate; then an estimate, said so."`
 
-	Expansion int `key:"expansion" pending:"true" default:"1000" min:"1" max:"1000000" doc:"Codes in the expansion of a value set without paging."`
+	Expansion int `key:"expansion" default:"1000" min:"1" max:"1000000" doc:"Codes in the expansion of a value set without paging."`
 	Exports   int `key:"exports" pending:"true" default:"2" min:"0" max:"100" doc:"Bulk exports at once on this instance."`
 	Imports   int `key:"imports" pending:"true" default:"1" min:"0" max:"100" doc:"Bulk imports at once on this instance."`
 

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"ingle/authz"
+	"ingle/fhir"
+	"ingle/interaction"
+	"ingle/internal/config"
+	"ingle/profiles"
+	"ingle/profiles/ncpi"
+	"ingle/store"
+	"ingle/terminology"
+)
+
+// knowledge is what the server knows beyond FHIR itself: packages, and the
+// conformance resources stored in the database.
+type knowledge struct {
+	packages    *profiles.Registry // packages alone: what every caller may use
+	all         *profiles.Registry // and what is stored: what validation goes by
+	validator   *profiles.Validator
+	terminology *terminology.Service
+	stored      *store.Conformance // what is stored, by canonical URL, as each caller may see it
+	log         *slog.Logger
+
+	mu    sync.Mutex
+	since map[string]time.Time // by resource type: the last change that was seen
+}
+
+func newKnowledge(c *config.Config, defs *fhir.Definitions, log *slog.Logger) (*knowledge, error) {
+	k := &knowledge{packages: profiles.NewRegistry(defs), all: profiles.NewRegistry(defs), log: log, since: map[string]time.Time{}}
+	guide, err := ncpi.Package()
+	if err != nil {
+		return nil, err
+	}
+	for _, reg := range []*profiles.Registry{k.packages, k.all} {
+		if err := reg.Load(guide); err != nil {
+			return nil, err
+		}
+		if len(c.Packages) > 0 {
+			_, missing, err := reg.LoadFiles(c.Packages...)
+			if err != nil {
+				return nil, err
+			}
+			if len(missing) > 0 && reg == k.all {
+				log.Warn("packages depend on others that are not there; what those define is not checked", "missing", strings.Join(missing, ", "))
+			}
+		}
+	}
+	return k, nil
+}
+
+// start makes the services that need the database.
+func (k *knowledge) start(c *config.Config, db *store.DB, defs *fhir.Definitions) (err error) {
+	if k.terminology, err = terminology.New(terminology.Options{MaxExpansion: c.Limits.Expansion, Concepts: db.Concepts()}); err != nil {
+		return err
+	}
+	k.stored = store.NewConformance(db, followEvery)
+	source := terminology.Sources{terminology.Definitions(defs), interaction.RegistrySource(k.all)}
+	rules, err := validation(c)
+	if err != nil {
+		return err
+	}
+	k.validator, err = profiles.New(k.all, rules, bindings{k.terminology, source})
+	return err
+}
+
+// source gives the terminology content that the caller of a session may use.
+func (k *knowledge) source(defs *fhir.Definitions) interaction.TerminologySource {
+	static := terminology.Sources{terminology.Definitions(defs), interaction.RegistrySource(k.packages)}
+	return func(_ context.Context, session *store.Session) (terminology.Source, error) {
+		return append(static[:len(static):len(static)], terminology.Stored(k.stored, session)), nil
+	}
+}
+
+// committed keeps up with this server's own writes.
+func (k *knowledge) committed(changes []store.Change) {
+	for i := range changes {
+		switch changes[i].Type {
+		case "CodeSystem", "ValueSet", "ConceptMap":
+			k.stored.Changed()
+		}
+		k.changed(changes[i].Type, changes[i].ID, changes[i].Body)
+	}
+}
+
+func (k *knowledge) changed(resourceType, id string, body []byte) {
+	if err := k.all.Changed(resourceType, id, body); err != nil {
+		k.log.Warn("a stored conformance resource cannot be used", "resource", resourceType+"/"+id, "error", err)
+	}
+}
+
+// followEvery is how late a server hears of conformance resources that another
+// one stored.
+const followEvery = 5 * time.Second
+
+// follow keeps up with what other servers store, until ctx ends.
+func (k *knowledge) follow(ctx context.Context, db *store.DB, defs *fhir.Definitions) {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := k.catchUp(ctx, db, defs); err != nil && ctx.Err() == nil {
+			k.log.Warn("the stored conformance resources cannot be read", "error", err)
+		}
+	}
+}
+
+// catchUp reads the conformance resources that changed since it last did; all
+// of them at first.
+func (k *knowledge) catchUp(ctx context.Context, db *store.DB, defs *fhir.Definitions) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	session := db.As(authz.System("conformance"))
+	for _, t := range defs.ResourceTypes() {
+		if !profiles.IsConformance(t) {
+			continue
+		}
+		q := store.HistoryQuery{Type: t, Count: 100}
+		if since, ok := k.since[t]; ok {
+			q.Since = &since
+		}
+		seen := map[string]bool{}
+		newest := k.since[t]
+		for {
+			page, err := session.History(ctx, q)
+			if err != nil {
+				return fmt.Errorf("read the %s history: %w", t, err)
+			}
+			for _, r := range page.Entries {
+				if seen[r.ID] {
+					continue // an older version
+				}
+				seen[r.ID] = true
+				if r.LastUpdated.After(newest) {
+					newest = r.LastUpdated
+				}
+				k.changed(r.Type, r.ID, r.Body)
+			}
+			if page.Next == nil {
+				break
+			}
+			q.After = page.Next
+		}
+		// a commit may come later than its time says
+		k.since[t] = newest.Add(-10 * time.Second)
+	}
+	return nil
+}
+
+// bindings lets validation ask the terminology service.
+type bindings struct {
+	service *terminology.Service
+	source  terminology.Source
+}
+
+// ValidateCode implements profiles.Terminology.
+func (b bindings) ValidateCode(ctx context.Context, valueSet string, c profiles.Coding) (profiles.Verdict, string) {
+	return verdict(b.service.Member(ctx, b.source, valueSet, terminology.Coding{System: c.System, Version: c.Version, Code: c.Code, Display: c.Display}))
+}
+
+// ValidateInSystem implements profiles.Terminology.
+func (b bindings) ValidateInSystem(ctx context.Context, c profiles.Coding) (profiles.Verdict, string) {
+	return verdict(b.service.Defined(ctx, b.source, terminology.Coding{System: c.System, Version: c.Version, Code: c.Code, Display: c.Display}))
+}
+
+func verdict(m terminology.Membership, why string, err error) (profiles.Verdict, string) {
+	switch {
+	case err != nil:
+		return profiles.Unknown, err.Error()
+	case m == terminology.Member:
+		return profiles.In, ""
+	case m == terminology.NotMember:
+		return profiles.NotIn, why
+	}
+	return profiles.Unknown, why
+}
+
+// validation hands profiles its part of the configuration.
+func validation(c *config.Config) (profiles.Config, error) {
+	v := c.Validation
+	out := profiles.Config{
+		Mode: profiles.Mode(v.Mode), Resources: map[string]profiles.Rules{}, FailFast: v.FailFast, MaxIssues: v.MaxIssues,
+		VitalSigns: v.VitalSigns, AustralianIdentifiers: v.Australian,
+	}
+	for name, t := range v.Types {
+		out.Resources[name] = profiles.Rules{
+			Mode: profiles.Mode(t.Mode), AtLeastOne: t.AtLeastOne, NotAllowed: t.NotAllowed,
+			AllowUnknown: &t.AllowUnknown, DefaultVersions: t.DefaultVersions,
+		}
+	}
+	if v.NCPI {
+		byType, err := ncpi.Profiles()
+		if err != nil {
+			return out, err
+		}
+		for name, urls := range byType {
+			rules, ok := out.Resources[name]
+			if !ok {
+				rules = out.Resources["Resource"]
+			}
+			if len(rules.AtLeastOne) == 0 {
+				rules.AtLeastOne = urls
+			}
+			out.Resources[name] = rules
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,69 @@
+package interaction
+
+import (
+	"context"
+	"net/http"
+
+	"ingle/fhir"
+	"ingle/store"
+	"ingle/terminology"
+)
+
+// TerminologySource gives the code systems, value sets and maps that the caller
+// of a session may use.
+type TerminologySource func(ctx context.Context, session *store.Session) (terminology.Source, error)
+
+// TerminologyOperations are $expand, $validate-code, $lookup, $subsumes,
+// $translate and $closure (R4 terminology-service.html).
+func TerminologyOperations(t *terminology.Service, source TerminologySource) []*Operation {
+	var out []*Operation
+	for _, op := range t.Operations() {
+		out = append(out, &Operation{
+			Name: op.Name, Definition: op.Definition, Types: op.Types, System: op.System, Type: op.Type, Instance: op.Instance,
+			AffectsState: op.AffectsState,
+			Do: func(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
+				call, err := terminologyCall(ctx, session, req)
+				if err != nil {
+					return nil, err
+				}
+				src, err := source(ctx, session)
+				if err != nil {
+					return nil, err
+				}
+				body, err := op.Do(ctx, src, call)
+				if err != nil {
+					return nil, err
+				}
+				return &Response{Status: http.StatusOK, Body: body}, nil
+			},
+		})
+	}
+	return out
+}
+
+// terminologyCall takes the parameters from the URL and the body.
+func terminologyCall(ctx context.Context, session *store.Session, req *Request) (*terminology.Call, error) {
+	call := &terminology.Call{Type: req.Type, Owner: session.Scope().Principal()}
+	if len(req.Body) > 0 {
+		params, err := terminology.ReadParameters(req.Body)
+		if err != nil {
+			return nil, err
+		}
+		call.Parameters = params
+	}
+	for _, kv := range req.Query {
+		call.List = append(call.List, terminology.Parameter{Name: kv.Name, Text: kv.Value})
+	}
+	call.AcceptLanguage = req.AcceptLanguage
+	if req.ID != "" {
+		doc, err := readDoc(ctx, session, req.Type, req.ID)
+		if err != nil {
+			return nil, err
+		}
+		if doc == nil {
+			return nil, fhir.Errorf(http.StatusNotFound, fhir.CodeNotFound, "%s/%s is not known", req.Type, req.ID)
+		}
+		call.Resource = doc
+	}
+	return call, nil
+}
