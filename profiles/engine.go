@@ -3,6 +3,7 @@ package profiles
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -71,7 +72,8 @@ func (e *engine) lacks(resourceType, canonical string) bool {
 }
 
 type structureEntry struct {
-	get func() (*structure, error)
+	structure *structure
+	err       error
 }
 
 type profileEntry struct {
@@ -85,25 +87,37 @@ func newEngine(reg *Registry, terms Terminology) *engine {
 // structure returns a StructureDefinition by canonical URL, nil if it is not
 // known. The snapshot of a profile that has none is generated.
 func (e *engine) structure(canonical string) (*structure, error) {
+	return e.structureIn(canonical, nil)
+}
+
+// structureIn is structure while snapshots are being generated: making is the
+// definitions whose snapshots wait for this one. One that waits for itself is
+// an error. (No lock is held meanwhile: two callers may do the same work.)
+func (e *engine) structureIn(canonical string, making []string) (*structure, error) {
 	if v, ok := e.structures.Load(canonical); ok {
-		return v.(*structureEntry).get()
+		entry := v.(*structureEntry)
+		return entry.structure, entry.err
 	}
 	if e.lacks("StructureDefinition", canonical) {
 		return nil, nil
 	}
-	entry := &structureEntry{get: sync.OnceValues(func() (*structure, error) {
-		s, err := e.reg.structureOf(e.state, canonical)
-		if err != nil || s == nil {
-			return nil, err
+	s, err := e.reg.structureOf(e.state, canonical)
+	if err == nil && s != nil && len(s.snapshot) == 0 {
+		if slices.Contains(making, s.cite) || len(making) > maxBases {
+			return nil, fmt.Errorf("profiles: the snapshot of %s cannot be made: it is built on itself", s.url)
 		}
-		if len(s.snapshot) == 0 {
-			return e.withSnapshot(s)
-		}
-		return s, nil
-	})}
-	v, _ := e.structures.LoadOrStore(canonical, entry)
-	return v.(*structureEntry).get()
+		s, err = e.withSnapshot(s, append(slices.Clone(making), s.cite))
+	}
+	if err != nil && len(making) > 0 {
+		return nil, err // may be so only from where it was asked
+	}
+	v, _ := e.structures.LoadOrStore(canonical, &structureEntry{s, err})
+	entry := v.(*structureEntry)
+	return entry.structure, entry.err
 }
+
+// maxBases is how many definitions without a snapshot may build on one another.
+const maxBases = 32
 
 // errUnknownProfile tells that a profile is not in the registry.
 var errUnknownProfile = errors.New("the profile is not known")

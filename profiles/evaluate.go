@@ -8,6 +8,9 @@ import (
 	"ingle/fhirpath"
 )
 
+// maxSteps bounds the evaluation of one expression.
+const maxSteps = 1_000_000
+
 // holds evaluates a constraint on an element. A constraint that yields nothing
 // is broken, as in other validators: "code.exists() or abstract = true" without
 // either must not pass.
@@ -42,6 +45,7 @@ func (r *run) environment() *fhirpath.Env {
 	r.env.RootResource = fhirpath.Resource(r.container())
 	if r.env.MemberOf == nil { // a run is used again and again
 		r.env.MemberOf, r.env.ConformsTo = r.memberOf, r.conformsToURL
+		r.env.Limits = fhirpath.Limits{Steps: maxSteps, Values: 100_000}
 	}
 	if r.opts.Resolve != nil && r.env.Resolve == nil {
 		r.env.Resolve = func(ctx context.Context, reference string) (fhir.Node, error) {

@@ -134,6 +134,10 @@ func (r *run) container() fhir.Node {
 	return fhir.Node{}
 }
 
+// maxResolved is how many references out of the document one validation
+// follows.
+const maxResolved = 200
+
 // resolve is resolveHere, and outside of the document the request's resolver.
 // A target of which only the type is known is an item without a node.
 func (r *run) resolve(it *item) (target item, ok bool) {
@@ -144,7 +148,8 @@ func (r *run) resolve(it *item) (target item, ok bool) {
 	if it.n.Kind() == fhir.Object {
 		text = it.n.Get("reference").Text()
 	}
-	if r.opts.Resolve != nil && text != "" && text[0] != '#' {
+	if r.opts.Resolve != nil && text != "" && text[0] != '#' && r.resolved < maxResolved {
+		r.resolved++
 		if doc, err := r.opts.Resolve(r.ctx, text); err == nil && doc != nil {
 			return r.resourceItem(doc.Root()), true
 		}

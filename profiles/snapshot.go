@@ -11,11 +11,11 @@ import (
 )
 
 // withSnapshot makes the snapshot of a profile that has only a differential.
-func (e *engine) withSnapshot(s *structure) (*structure, error) {
+func (e *engine) withSnapshot(s *structure, making []string) (*structure, error) {
 	if !s.isProfile() || len(s.differential) == 0 && s.base == "" {
 		return s, nil
 	}
-	src, _, err := e.generate(s.node)
+	src, _, err := e.generate(s.node, making)
 	if err != nil {
 		return nil, err
 	}
@@ -29,9 +29,17 @@ func (e *engine) withSnapshot(s *structure) (*structure, error) {
 // generate returns a StructureDefinition with its snapshot made anew out of the
 // differential and the base. Faults name elements of the differential that do
 // not fit the base and were left out.
-func (e *engine) generate(n fhir.Node) (src []byte, faults []string, err error) {
+// making is as for structureIn.
+func (e *engine) generate(n fhir.Node, making []string) (src []byte, faults []string, err error) {
 	url, baseURL := n.Get("url").Text(), n.Get("baseDefinition").Text()
-	base, err := e.structure(baseURL)
+	if making == nil {
+		cite := url
+		if v := n.Get("version").Text(); v != "" {
+			cite += "|" + v
+		}
+		making = []string{cite}
+	}
+	base, err := e.structureIn(baseURL, making)
 	if err != nil {
 		return nil, nil, fmt.Errorf("profiles: the base of %s: %w", url, err)
 	}
@@ -41,7 +49,7 @@ func (e *engine) generate(n fhir.Node) (src []byte, faults []string, err error) 
 	if len(base.snapshot) == 0 {
 		return nil, nil, fmt.Errorf("profiles: the base of %s, %s, has no elements", url, baseURL)
 	}
-	g := &generator{e: e, url: url, byID: map[string]*snap{}}
+	g := &generator{e: e, url: url, making: making, byID: map[string]*snap{}}
 	for _, el := range base.snapshot {
 		g.append(snapOf(el.node))
 	}
@@ -59,7 +67,7 @@ func (e *engine) differentialFaults(n fhir.Node) []string {
 	if base, err := e.structure(n.Get("baseDefinition").Text()); base == nil || err != nil {
 		return nil // nothing can be said without the base
 	}
-	_, faults, err := e.generate(n)
+	_, faults, err := e.generate(n, nil)
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -104,12 +112,16 @@ func (s *snap) node(name string) fhir.Node {
 	return doc.Root()
 }
 
+// maxElements bounds a snapshot: each step into a type adds its elements.
+const maxElements = 20_000
+
 type generator struct {
-	e    *engine
-	url  string
-	out  []*snap
-	byID map[string]*snap
-	last map[string]string // path → id of the last differential element
+	e      *engine
+	url    string
+	making []string
+	out    []*snap
+	byID   map[string]*snap
+	last   map[string]string // path → id of the last differential element
 }
 
 func (g *generator) append(s *snap) {
@@ -258,6 +270,9 @@ func (g *generator) ensure(segs []segment) (*snap, string) {
 	if len(segs) == 1 {
 		return nil, "the profile is not on " + segs[0].name
 	}
+	if len(g.out) > maxElements {
+		return nil, fmt.Sprintf("the snapshot has more than %d elements", maxElements)
+	}
 	parent, fault := g.ensure(segs[:len(segs)-1])
 	if fault != "" {
 		return nil, fault
@@ -386,10 +401,10 @@ func (g *generator) unfold(s *snap) string {
 	} else {
 		url = sdPrefix + "Element"
 	}
-	def, err := g.e.structure(url)
+	def, err := g.e.structureIn(url, g.making)
 	if err != nil || def == nil || len(def.snapshot) == 0 {
 		if types.Len() == 1 {
-			def, err = g.e.structure(sdPrefix + readElementType(types.First()).code)
+			def, err = g.e.structureIn(sdPrefix+readElementType(types.First()).code, g.making)
 		}
 		if err != nil || def == nil || len(def.snapshot) == 0 {
 			return fmt.Sprintf("the type %s of %s is not known", url, s.path)
@@ -438,7 +453,7 @@ func (g *generator) typeTemplate(s *snap, d fhir.Node) {
 	if len(t.profiles) != 1 || t.code == "Reference" {
 		return
 	}
-	def, err := g.e.structure(t.profiles[0])
+	def, err := g.e.structureIn(t.profiles[0], g.making)
 	if err != nil || def == nil || len(def.snapshot) == 0 {
 		return
 	}
@@ -641,7 +656,7 @@ func (v *Validator) Snapshot(doc *fhir.Doc) ([]byte, error) {
 		}
 		return nil, fhir.Errorf(422, fhir.CodeNotSupported, "a snapshot can be made of a constraint on a type, not of a definition of one").At("StructureDefinition.derivation")
 	}
-	src, faults, err := v.current().generate(n)
+	src, faults, err := v.current().generate(n, nil)
 	if err != nil {
 		return nil, fhir.Errorf(422, fhir.CodeNotFound, "%v", err).At("StructureDefinition.baseDefinition").Because(err)
 	}

@@ -153,11 +153,31 @@ func TestSnapshotFaults(t *testing.T) {
 		`{"resourceType":"StructureDefinition","url":"http://x/a","derivation":"constraint","type":"Observation","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Observation",
 		  "differential":{"element":[{"path":"Observation.nothing","min":1}]}}`: "has no element 'nothing'",
 		`{"resourceType":"StructureDefinition","url":"http://x/a","derivation":"constraint","type":"Observation","baseDefinition":"http://x/unknown"}`: "is not known",
+		`{"resourceType":"StructureDefinition","url":"http://x/a","derivation":"constraint","type":"Observation","baseDefinition":"http://x/a"}`:       "is not known",
 		`{"resourceType":"Patient"}`: "not a Patient",
 	} {
 		_, err := base().Snapshot(parse(t, []byte(src)))
 		if e := fhir.AsError(err); e == nil || !strings.Contains(e.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+// TestCircularBases: definitions that are built on one another end in an error.
+func TestCircularBases(t *testing.T) {
+	t.Parallel()
+	v := custom(t, Config{}, nil)
+	for url, base := range map[string]string{"http://x/a": "http://x/b", "http://x/b": "http://x/a", "http://x/self": "http://x/self"} {
+		src := `{"resourceType":"StructureDefinition","url":"` + url + `","derivation":"constraint","type":"Patient","baseDefinition":"` + base + `",
+			"differential":{"element":[{"path":"Patient.extension","sliceName":"x","type":[{"code":"Extension","profile":["` + url + `"]}]},{"path":"Patient.extension.extension","id":"Patient.extension:x.extension","min":1}]}}`
+		if err := v.Registry().Set(url, []byte(src)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, url := range []string{"http://x/a", "http://x/b", "http://x/self"} {
+		issues := v.Validate(t.Context(), parse(t, []byte(`{"resourceType":"Patient","meta":{"profile":["`+url+`"]}}`)), Request{Warnings: true})
+		if !slices.ContainsFunc(issues, func(is fhir.Issue) bool { return strings.Contains(is.Diagnostics, "built on itself") }) {
+			t.Errorf("%s: %v", url, issues)
 		}
 	}
 }
