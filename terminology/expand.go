@@ -156,8 +156,8 @@ func (s *Service) page(r *run, e *expansion, q Query, noUI bool, without []strin
 		q.ActiveOnly = true
 	}
 	q.Filters = in.filters
-	if e.total, err = sys.Count(r.ctx, &q); err != nil {
-		return false, err
+	if n, err := sys.Count(r.ctx, &Query{Filters: q.Filters, Limit: -1}); err != nil || n == -1 {
+		return false, err // filters that the store cannot apply: the long way
 	}
 	r.checkValueSet(v, v)
 	r.checkSystem(sys, v)
@@ -170,6 +170,14 @@ func (s *Service) page(r *run, e *expansion, q Query, noUI bool, without []strin
 			return true
 		})
 	}
+	if err != nil {
+		return false, err
+	}
+	if n := len(e.members); n < q.Limit && (n > 0 || q.Offset == 0) {
+		e.total = q.Offset + n // the last page tells
+		return true, nil
+	}
+	e.total, err = sys.Count(r.ctx, &q)
 	return true, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 type storedSystem struct {
 	info  SystemInfo
 	id    int32
+	size  int // concepts
 	store *concepts.Store
 	roots sync.Map // code → *concepts.Concept: what filters name
 }
@@ -47,7 +49,7 @@ func (s *Service) storedSystem(ctx context.Context, url, version string, stub *S
 			return have.(System), versions, nil
 		}
 	}
-	out := &storedSystem{id: best.ID, store: s.opt.Concepts}
+	out := &storedSystem{id: best.ID, size: best.Concepts, store: s.opt.Concepts}
 	if err := json.Unmarshal(best.Info, &out.info); err != nil {
 		return nil, nil, fmt.Errorf("terminology: the facts of %s: %w", url, err)
 	}
@@ -242,19 +244,41 @@ func (s *storedSystem) Walk(ctx context.Context, q *Query, yield func(*Concept) 
 	}
 }
 
-// maxCount is the largest total that is counted exactly.
-const maxCount = 1_000_000
+// maxCount is the largest total that is counted row by row.
+const maxCount = 10_000
 
-// Count counts in the store, -1 where filters remain that it cannot apply.
+// uncounted is what Count says of more than maxCount.
+const uncounted = -2
+
+// Count counts in the store: -1 where filters remain that the store cannot
+// apply, -2 where there are too many to count. With a negative limit it only
+// tells whether it could.
 func (s *storedSystem) Count(ctx context.Context, q *Query) (int, error) {
 	sel, rest, err := s.plan(ctx, q)
 	if err != nil || len(rest) > 0 {
 		return -1, err
 	}
-	if sel.None {
+	if sel.None || q.Limit < 0 {
 		return 0, nil
 	}
-	return s.store.Count(ctx, s.id, sel, maxCount)
+	sel.Offset, sel.Limit = 0, 0
+	bare := *sel
+	bare.Spans = nil
+	if len(sel.Spans) <= 1 && reflect.DeepEqual(bare, concepts.Selection{}) {
+		if len(sel.Spans) == 0 {
+			return s.size, nil
+		}
+		n := 0 // spans do not overlap
+		for _, x := range sel.Spans[0] {
+			n += int(x.Hi - x.Lo + 1)
+		}
+		return n, nil
+	}
+	n, err := s.store.Count(ctx, s.id, sel, maxCount)
+	if n == -1 {
+		n = uncounted
+	}
+	return n, err
 }
 
 // Matches applies filters to one concept, without reading others.
@@ -361,6 +385,9 @@ func (s *storedSystem) neighbours(ctx context.Context, c *Concept, up bool) ([]*
 
 // words splits text into folded words, as imported names are split.
 func words(text string) []string {
+	if text == "" {
+		return nil
+	}
 	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
 

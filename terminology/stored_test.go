@@ -406,7 +406,7 @@ func TestResourcesOfTheDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf := store.NewConformance(db)
+	conf := store.NewConformance(db, 0)
 	src := func(scope authz.Scope) terminology.Source {
 		return terminology.Sources{terminology.Stored(conf, db.As(scope)), terminology.Definitions(r4.Definitions())}
 	}
@@ -495,10 +495,11 @@ func TestLarge(t *testing.T) {
 
 	write(t, db, "Patient", "p", `{"resourceType":"Patient","id":"p","meta":{"versionId":"1","lastUpdated":"2026-01-01T00:00:00Z"}}`, 1)
 	session := db.As(authz.Open())
-	conf := store.NewConformance(db)
+	conf := store.NewConformance(db, time.Minute)
 	rnd := rand.New(rand.NewPCG(1, 1))
 	isa := set("isa", `{"include":[{"system":"`+made+`","filter":[{"property":"concept","op":"is-a","value":"`+m.code(3)+`"}]}]}`)
 	write(t, db, "ValueSet", "isa", strings.Replace(isa, `{"resourceType":"ValueSet",`, `{"resourceType":"ValueSet","id":"isa","meta":{"versionId":"1","lastUpdated":"2026-01-01T00:00:00Z"},`, 1), 1)
+	conf.Changed()
 	src := func() terminology.Source {
 		return terminology.Sources{terminology.Stored(conf, session), terminology.Definitions(r4.Definitions())}
 	}

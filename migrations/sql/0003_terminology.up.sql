@@ -29,7 +29,7 @@ CREATE TABLE concept (
     fold       text COLLATE "C" NOT NULL, -- code in lower case, as tokens are compared
     display    text,
     definition text,
-    words      text COLLATE "C",          -- of all names, folded, for the text filter
+    words      tsvector,                  -- of all names, folded, for the text filter
     more       text                       -- designations and properties, as JSON
 ) PARTITION BY LIST (cs);
 

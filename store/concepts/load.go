@@ -8,9 +8,11 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Row is a concept to be imported.
@@ -252,9 +254,8 @@ func (s *second) Concept(c *Row) error {
 	for _, p := range s.h.parents[n] {
 		parents = append(parents, s.h.place[p])
 	}
-	slices.Sort(c.Words)
 	s.concepts = append(s.concepts, []any{s.id, place, c.Abstract, c.Inactive, parents, s.h.below[n], c.Code, strings.ToLower(c.Code),
-		orNull(c.Display), orNull(c.Definition), strings.Join(slices.Compact(c.Words), " "), orNull(c.More)})
+		orNull(c.Display), orNull(c.Definition), lexemes(c.Words), orNull(c.More)})
 	for _, v := range c.Properties {
 		if len(v.Value) <= maxValue {
 			s.values = append(s.values, []any{s.id, place, v.Prop, v.Value})
@@ -265,6 +266,25 @@ func (s *second) Concept(c *Row) error {
 	}
 	return nil
 }
+
+// lexemes makes the index of a concept's words: each once, cut to 60 bytes.
+func lexemes(words []string) pgtype.TSVector {
+	v := pgtype.TSVector{Valid: true}
+	for i, w := range words {
+		for len(w) > maxWord {
+			_, n := utf8.DecodeLastRuneInString(w)
+			w = w[:len(w)-n]
+		}
+		words[i] = w
+	}
+	slices.Sort(words)
+	for _, w := range slices.Compact(words) {
+		v.Lexemes = append(v.Lexemes, pgtype.TSVectorLexeme{Word: w})
+	}
+	return v
+}
+
+const maxWord = 60
 
 func orNull(s string) *string {
 	if s == "" {
@@ -334,7 +354,7 @@ func (s *Store) fill(ctx context.Context, conn *pgx.Conn, in *Import, one *first
 		fmt.Sprintf(`ALTER TABLE concept_%d ADD PRIMARY KEY (place)`, id),
 		fmt.Sprintf(`CREATE UNIQUE INDEX ON concept_%d (code)`, id),
 		fmt.Sprintf(`CREATE INDEX ON concept_%d (fold)`, id),
-		fmt.Sprintf(`CREATE INDEX ON concept_%d USING gin (array_to_tsvector(string_to_array(words, ' '))) WITH (fastupdate = off)`, id),
+		fmt.Sprintf(`CREATE INDEX ON concept_%d USING gin (words) WITH (fastupdate = off)`, id),
 		fmt.Sprintf(`CREATE INDEX ON concept_edge_%d (parent, child)`, id),
 		fmt.Sprintf(`CREATE INDEX ON concept_property_%d (prop, value, place)`, id),
 		fmt.Sprintf(`CREATE INDEX ON concept_property_%d (place)`, id),

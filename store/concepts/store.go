@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -240,12 +241,12 @@ func (a adder) where(id int32, sel *Selection) string {
 			and("c.place IN (SELECT p.place FROM concept_property_%d p WHERE p.prop = %s%s)", id, a(p.Prop), in)
 		}
 	}
-	if len(sel.Words) > 0 {
-		var q []string
-		for _, w := range sel.Words {
-			q = append(q, "'"+strings.ReplaceAll(w, "'", "")+"':*")
+	for _, w := range sel.Words { // one by one, so that the planner can drive by the rarest
+		for len(w) > maxWord {
+			_, n := utf8.DecodeLastRuneInString(w)
+			w = w[:len(w)-n]
 		}
-		and("array_to_tsvector(string_to_array(c.words, ' ')) @@ %s::text::tsquery", a(strings.Join(q, " & ")))
+		and("c.words @@ %s::text::tsquery", a("'"+strings.ReplaceAll(w, "'", "")+"':*"))
 	}
 	if sel.ActiveOnly {
 		and("NOT c.inactive")
