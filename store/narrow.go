@@ -105,7 +105,6 @@ func (v *visible) alternatives(rel search.Relation, g narrowGroup, args *search.
 // inCompartment asks whether the row's resource is the patient or refers to it
 // by a parameter of the compartment.
 func (v *visible) inCompartment(types []string, patient string, args *search.Args) string {
-	key := args.Add(search.RefKey("Patient/" + patient))
 	comp := v.db.defs.Compartment("Patient")
 	var params []int32
 	self := false
@@ -115,6 +114,10 @@ func (v *visible) inCompartment(types []string, patient string, args *search.Arg
 			params = append(params, int32(search.ParamIDOf(t, code)))
 		}
 	}
+	if !self && len(params) == 0 {
+		return "false"
+	}
+	key := args.Add(search.RefKey("Patient/" + patient))
 	var parts []string
 	if self {
 		parts = append(parts, "EXISTS (SELECT 1 FROM resource AS scope_self WHERE scope_self.rid = scope_row.rid AND scope_self.rk = "+key+" "+ScopeMark+")")
@@ -123,9 +126,6 @@ func (v *visible) inCompartment(types []string, patient string, args *search.Arg
 		slices.Sort(params)
 		parts = append(parts, "EXISTS (SELECT 1 FROM idx_ref AS scope_ref WHERE scope_ref.rk = "+key+" AND scope_ref.rid = scope_row.rid AND scope_ref.p = ANY("+
 			args.Add(params)+"::int4[]) "+ScopeMark+")")
-	}
-	if len(parts) == 0 {
-		return "false"
 	}
 	return "(" + strings.Join(parts, " OR ") + ")"
 }
