@@ -23,8 +23,8 @@ func (r *run) claims(it *item, contained bool) {
 	rules := r.v.cfg.rules(it.typ)
 	useRules := r.opts.Rules && !contained
 	var claimed []string
-	list := it.n.Get("meta").Get("profile")
-	if list.Valid() {
+	if list := it.n.Get("meta").Get("profile"); list.Valid() {
+		twice := map[string]bool{}
 		meta, idx := item{name: "meta", idx: -1}, 0
 		r.push(&meta)
 		for c := list.First(); c.Valid(); c = c.Next() {
@@ -34,6 +34,10 @@ func (r *run) claims(it *item, contained bool) {
 				continue
 			}
 			url := r.withVersion(c.Text(), rules)
+			if twice[url] {
+				continue
+			}
+			twice[url] = true
 			claimed = append(claimed, url)
 			if useRules && slices.ContainsFunc(rules.NotAllowed, func(p string) bool { return sameProfile(url, p) }) {
 				r.push(&step)

@@ -1,7 +1,7 @@
 package profiles
 
 import (
-	"bytes"
+	"sort"
 
 	"ingle/fhir"
 )
@@ -11,6 +11,10 @@ import (
 func (r *run) domainRules(it *item) {
 	s := it.tab.structure
 	idx := 0
+	var ties *ties
+	if it.n.Get("contained").Valid() {
+		ties = localReferences(it.n)
+	}
 	for c := it.n.Get("contained").First(); c.Valid(); c = c.Next() {
 		step := item{name: "contained", idx: idx}
 		idx++
@@ -30,7 +34,7 @@ func (r *run) domainRules(it *item) {
 		id := c.Get("id")
 		if id.Kind() != fhir.String {
 			r.fail(c, fhir.CodeRequired, s.canonical(), "a contained resource needs an id, by which it is referred to")
-		} else if !refersTo(it.n, c, id.Bytes()) {
+		} else if !ties.with(c, id.Bytes()) {
 			r.fail(c, fhir.CodeInvariant, rule(s, "dom-3"), "the contained resource is not referred to by '#%s' from the resource around it, nor does it refer to that by '#' (dom-3)", id.Text())
 		}
 		r.pop()
@@ -40,36 +44,45 @@ func (r *run) domainRules(it *item) {
 	}
 }
 
-// refersTo tells whether a contained resource is tied to its container: some
-// string outside is "#id", or some string inside is "#". (dom-3 asks for
-// references, canonicals, uris and urls; no other string begins with "#" and
-// an id of the document by chance.)
-func refersTo(root, contained fhir.Node, id []byte) bool {
-	start, end := contained.Span()
-	return searchStrings(root, func(n fhir.Node, b []byte) bool {
-		if len(b) == 0 || b[0] != '#' {
-			return false
-		}
-		if len(b) == 1 {
-			off := n.Offset()
-			return off >= start && off < end
-		}
-		return bytes.Equal(b[1:], id)
-	})
+// ties are the local references in a resource: what ties contained resources to
+// it. (dom-3 asks for references, canonicals, uris and urls; no other string is
+// "#" and an id of the document by chance.)
+type ties struct {
+	ids        map[string]bool // after "#"
+	containers []int           // places of "#" alone, in order
 }
 
-func searchStrings(n fhir.Node, found func(fhir.Node, []byte) bool) bool {
+// localReferences collects them in one pass.
+func localReferences(n fhir.Node) *ties {
+	t := &ties{ids: map[string]bool{}}
+	t.collect(n)
+	return t
+}
+
+func (t *ties) collect(n fhir.Node) {
 	for c := n.First(); c.Valid(); c = c.Next() {
 		switch c.Kind() {
 		case fhir.String:
-			if found(c, c.Bytes()) {
-				return true
+			switch b := c.Bytes(); {
+			case len(b) == 0 || b[0] != '#':
+			case len(b) == 1:
+				t.containers = append(t.containers, c.Offset())
+			default:
+				t.ids[string(b[1:])] = true
 			}
 		case fhir.Object, fhir.Array:
-			if searchStrings(c, found) {
-				return true
-			}
+			t.collect(c)
 		}
 	}
-	return false
+}
+
+// with tells whether a contained resource is tied to its container: it is
+// referred to as "#id", or itself refers to "#".
+func (t *ties) with(contained fhir.Node, id []byte) bool {
+	if t.ids[string(id)] {
+		return true
+	}
+	start, end := contained.Span()
+	i := sort.SearchInts(t.containers, start)
+	return i < len(t.containers) && t.containers[i] < end
 }

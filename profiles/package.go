@@ -88,7 +88,7 @@ func ReadPackage(r io.Reader) (*Package, error) {
 }
 
 func (p *Package) addFile(name string, data []byte) error {
-	doc, err := fhir.Parse(data, fhir.Limits{})
+	doc, err := fhir.Parse(data, limits)
 	if err != nil {
 		if name == "package.json" {
 			return err

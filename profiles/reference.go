@@ -26,17 +26,37 @@ func (r *run) referenceRules(it *item) {
 	}
 }
 
-// contained returns the contained resource with an id: of the outermost
-// resource that is not an entry of a Bundle.
+// contained returns the contained resource with an id, of the nearest resource
+// around that has it.
 func (r *run) contained(id string) fhir.Node {
 	for i := len(r.resources) - 1; i >= 0; i-- {
-		for c := r.resources[i].n.Get("contained").First(); c.Valid(); c = c.Next() {
+		list := r.resources[i].n.Get("contained")
+		if list.Len() > 16 {
+			if n, ok := r.containedIndex(list)[id]; ok {
+				return n
+			}
+			continue
+		}
+		for c := list.First(); c.Valid(); c = c.Next() {
 			if c.Get("id").Text() == id {
 				return c
 			}
 		}
 	}
 	return fhir.Node{}
+}
+
+// containedIndex finds contained resources by id where there are many.
+func (r *run) containedIndex(list fhir.Node) map[string]fhir.Node {
+	if r.byID == nil || r.byIDOf != list.Index() {
+		r.byID, r.byIDOf = make(map[string]fhir.Node, list.Len()), list.Index()
+		for c := list.First(); c.Valid(); c = c.Next() {
+			if id := c.Get("id").Text(); !r.byID[id].Valid() {
+				r.byID[id] = c
+			}
+		}
+	}
+	return r.byID
 }
 
 // targetTypes are the resource types that a list of target profiles stands for;

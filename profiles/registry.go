@@ -38,6 +38,9 @@ type artifact struct {
 	source                             []byte
 }
 
+// limits are those of conformance resources: a code system may be large.
+var limits = fhir.Limits{Nodes: 20_000_000, String: 64 << 20}
+
 // NewRegistry makes a registry over the official definitions.
 func NewRegistry(defs *fhir.Definitions) *Registry {
 	r := &Registry{defs: defs}
@@ -86,7 +89,7 @@ func (r *Registry) Remove(origin string) bool {
 func (r *Registry) Generation() uint64 { return r.state.Load().generation }
 
 func newArtifact(origin string, source []byte) (*artifact, error) {
-	doc, err := fhir.Parse(source, fhir.Limits{})
+	doc, err := fhir.Parse(source, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -211,10 +214,10 @@ func (s *registryState) find(resourceType, url string) *artifact {
 func (r *Registry) docOf(state *registryState, resourceType, url string) (*fhir.Doc, error) {
 	bare, _ := splitCanonical(url)
 	if src, ok := r.defs.CanonicalOf(resourceType, bare); ok {
-		return fhir.Parse(src, fhir.Limits{})
+		return fhir.Parse(src, limits)
 	}
 	if a := state.find(resourceType, url); a != nil {
-		return fhir.Parse(a.source, fhir.Limits{})
+		return fhir.Parse(a.source, limits)
 	}
 	return nil, nil
 }

@@ -37,6 +37,8 @@ type run struct {
 	resources []item // the resources around the element in hand, outermost first
 	depth     int
 	conforms  map[conformKey]bool
+	byID      map[string]fhir.Node // contained resources of the list byIDOf
+	byIDOf    int
 	resolved  int   // references followed out of the document
 	lines     []int // offsets of the line starts, made when first needed
 	bundle    *bundleIndex

@@ -19,7 +19,7 @@ func (e *engine) withSnapshot(s *structure, making []string) (*structure, error)
 	if err != nil {
 		return nil, err
 	}
-	doc, err := fhir.Parse(src, fhir.Limits{})
+	doc, err := fhir.Parse(src, limits)
 	if err != nil {
 		return nil, fmt.Errorf("profiles: the snapshot of %s: %w", s.url, err)
 	}

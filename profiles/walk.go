@@ -166,31 +166,33 @@ func (r *run) property(parent *item, m *member, n fhir.Node) {
 		r.pop()
 	}
 	i := 0
+	var extras fhir.Node // of "_name", in step once a null has been met
+	holes := false
 	for c := n.First(); c.Valid(); c = c.Next() {
 		child.n, child.x, child.idx = c, fhir.Node{}, i
 		r.push(child)
 		if c.Kind() == fhir.Null && m.primitive {
-			r.hole(parent, m, c, i)
+			if !holes {
+				holes = true
+				extras = parent.n.Get("_" + m.json).First()
+				for range i {
+					extras = extras.Next()
+				}
+			}
+			if extras.Kind() != fhir.Object {
+				r.fail(c, fhir.CodeStructure, "", "null stands for a value that has only extensions, but '_%s' has none at this place", m.json)
+			}
 		} else {
 			r.value(parent, m, child)
 		}
 		r.pop()
 		i++
+		if holes {
+			extras = extras.Next()
+		}
 		if r.full {
 			return
 		}
-	}
-}
-
-// hole checks a null in an array of primitives: it must be filled by the
-// element of the same index under "_name".
-func (r *run) hole(parent *item, m *member, c fhir.Node, i int) {
-	x := parent.n.Get("_" + m.json).First()
-	for ; i > 0 && x.Valid(); i-- {
-		x = x.Next()
-	}
-	if x.Kind() != fhir.Object {
-		r.fail(c, fhir.CodeStructure, "", "null stands for a value that has only extensions, but '_%s' has none at this place", m.json)
 	}
 }
 
