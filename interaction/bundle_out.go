@@ -21,9 +21,7 @@ type link struct{ relation, url string }
 
 // begin writes the head of a Bundle. total is left out if negative.
 func (b *bundleWriter) begin(kind string, at time.Time, total int, links []link) {
-	b.buf = append(b.buf, `{"resourceType":"Bundle","id":"`...)
-	b.buf = append(b.buf, newID()...)
-	b.buf = append(b.buf, `","meta":{"lastUpdated":"`...)
+	b.buf = append(b.buf, `{"resourceType":"Bundle","meta":{"lastUpdated":"`...)
 	b.buf = append(b.buf, instant(at)...)
 	b.buf = append(b.buf, `"},"type":"`...)
 	b.buf = append(append(b.buf, kind...), '"')

@@ -35,7 +35,7 @@ type Config struct {
 	BundleEntries int // entries of a batch or transaction; default 5,000
 	Search        search.Limits
 	Limits        fhir.Limits // of a resource
-	BundleLimits  fhir.Limits // of a Bundle; default 8 million values, the rest as Limits
+	BundleLimits  fhir.Limits // of a Bundle; default 3 million values, the rest as Limits
 
 	// CheckReferences and CheckReferrers repeat what the store was opened with,
 	// for the CapabilityStatement.
@@ -109,7 +109,11 @@ func New(cfg Config) (*Service, error) {
 	}
 	if cfg.BundleLimits == (fhir.Limits{}) {
 		cfg.BundleLimits = cfg.Limits
-		cfg.BundleLimits.Nodes = 8_000_000
+		cfg.BundleLimits.Nodes = 3_000_000
+		if cfg.BundleLimits.Depth == 0 {
+			cfg.BundleLimits.Depth = 64
+		}
+		cfg.BundleLimits.Depth += 4 // of the Bundle around its resources
 	}
 	if cfg.Labels.System == "" {
 		cfg.Labels.System = cfg.LabelSystem

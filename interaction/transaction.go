@@ -2,6 +2,7 @@ package interaction
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,11 +64,7 @@ func (s *Service) transaction(ctx context.Context, session *store.Session, req *
 	if err := s.prepareTransaction(b); err != nil {
 		return nil, err
 	}
-	var results []*Response
-	err = session.InTx(ctx, func(tx *store.Tx) error {
-		results, err = s.runTransaction(ctx, tx, writerOf(session, req), b)
-		return err
-	})
+	results, err := s.store(ctx, session, req, b)
 	if err != nil {
 		return nil, conflict(err)
 	}
@@ -78,6 +75,41 @@ func (s *Service) transaction(ctx context.Context, session *store.Session, req *
 		r.Stream = nil
 	}
 	return s.bundleResponse(req, "transaction-response", results), nil
+}
+
+// txStore is what step 3 reads and writes through: a Tx, or, where nothing has
+// to be locked or read after the write, the Session, whose one Write is a
+// transaction already and saves the round trips of BEGIN and COMMIT.
+type txStore interface {
+	reader
+	ReadAll(ctx context.Context, refs []string) (map[string]*store.Resource, error)
+	MatchAll(ctx context.Context, queries []*search.Query, limits []int) ([][]*store.Resource, error)
+	Write(ctx context.Context, changes []store.Change) error
+}
+
+// store is step 3.
+func (s *Service) store(ctx context.Context, session *store.Session, req *Request, b *txBundle) (results []*Response, err error) {
+	plain := len(b.locks) == 0 && len(b.order) == 0
+	for _, te := range b.entries {
+		plain = plain && te.req.Kind.Writes()
+	}
+	w := writerOf(session, req)
+	if plain {
+		for range attempts {
+			if results, err = s.runTransaction(ctx, session, w, b); !errors.Is(err, store.ErrConflict) {
+				break
+			}
+		}
+		return results, err
+	}
+	err = session.InTx(ctx, func(tx *store.Tx) error {
+		if err := tx.Lock(ctx, b.locks); err != nil {
+			return err
+		}
+		results, err = s.runTransaction(ctx, tx, w, b)
+		return err
+	})
+	return results, err
 }
 
 // readTransaction is step 1.
@@ -363,11 +395,8 @@ type txPlan struct {
 	deleted map[string]bool
 }
 
-// runTransaction is step 3.
-func (s *Service) runTransaction(ctx context.Context, tx *store.Tx, w writer, b *txBundle) ([]*Response, error) {
-	if err := tx.Lock(ctx, b.locks); err != nil {
-		return nil, err
-	}
+// runTransaction is step 3 after the locks.
+func (s *Service) runTransaction(ctx context.Context, tx txStore, w writer, b *txBundle) ([]*Response, error) {
 	n := len(b.entries)
 	p := &txPlan{ids: make([]string, n), old: make([]*store.Resource, n), results: make([]*Response, n), deleted: map[string]bool{}}
 	matched, err := s.matchTransaction(ctx, tx, b)
@@ -422,7 +451,7 @@ func txRead(err error) error {
 }
 
 // matchTransaction runs all conditional searches, by their lock.
-func (s *Service) matchTransaction(ctx context.Context, tx *store.Tx, b *txBundle) (map[string][]*store.Resource, error) {
+func (s *Service) matchTransaction(ctx context.Context, tx txStore, b *txBundle) (map[string][]*store.Resource, error) {
 	var (
 		queries []*search.Query
 		limits  []int
@@ -460,7 +489,7 @@ func (s *Service) matchTransaction(ctx context.Context, tx *store.Tx, b *txBundl
 }
 
 // readTargets reads all resources that are named by id and changed.
-func (s *Service) readTargets(ctx context.Context, tx *store.Tx, b *txBundle, p *txPlan) error {
+func (s *Service) readTargets(ctx context.Context, tx txStore, b *txBundle, p *txPlan) error {
 	var refs []string
 	for _, te := range b.entries {
 		if te.req.ID != "" && te.req.Kind.Writes() {
@@ -513,7 +542,7 @@ func (s *Service) deletesOf(b *txBundle, p *txPlan, matched map[string][]*store.
 }
 
 // identify decides the ids of conditional entries and refuses overlaps.
-func (s *Service) identify(ctx context.Context, tx *store.Tx, b *txBundle, p *txPlan, matched map[string][]*store.Resource) error {
+func (s *Service) identify(ctx context.Context, tx txStore, b *txBundle, p *txPlan, matched map[string][]*store.Resource) error {
 	taken := map[string]int{}
 	for i, te := range b.entries {
 		r := te.req
@@ -555,7 +584,7 @@ func (s *Service) identify(ctx context.Context, tx *store.Tx, b *txBundle, p *tx
 	return nil
 }
 
-func (s *Service) identifyOne(ctx context.Context, tx *store.Tx, te *txEntry, p *txPlan, i int, match *store.Resource) error {
+func (s *Service) identifyOne(ctx context.Context, tx txStore, te *txEntry, p *txPlan, i int, match *store.Resource) error {
 	switch te.req.Kind {
 	case Create:
 		if match != nil {

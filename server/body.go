@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,12 +30,36 @@ func (s *Server) bodyLimit(req *interaction.Request) int64 {
 	return s.cfg.ResourceBody
 }
 
+// bodyStep is how bodies take their share of the memory for bodies; what is
+// shorter takes none.
+const bodyStep = 1 << 20
+
 // readBody reads a body up to a limit and never more than 64 KiB beyond it. The
-// client must keep the least rate.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+// client must keep the least rate. release gives back the body's share of the
+// memory for bodies; it is never nil.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, release func(), err error) {
+	held := int64(0)
+	release = func() { s.bodies.Release(held) }
 	if r.ContentLength == 0 || r.Body == nil {
-		return nil, nil
+		return nil, release, nil
 	}
+	body, err = s.readInto(w, r, limit, func(size int) error {
+		for held+bodyStep <= int64(size) {
+			if !s.bodies.TryAcquire(bodyStep) {
+				w.Header().Set("Connection", "close")
+				e := fhir.Errorf(http.StatusServiceUnavailable, fhir.CodeThrottled, "the server has more large requests in hand than it can hold; try again")
+				e.RetryAfter = 2
+				return e
+			}
+			held += bodyStep
+		}
+		return nil
+	})
+	return body, release, err
+}
+
+// readInto reads a body; grow is told the size of its buffer before it grows.
+func (s *Server) readInto(w http.ResponseWriter, r *http.Request, limit int64, grow func(size int) error) ([]byte, error) {
 	tooLarge := func() error {
 		w.Header().Set("Connection", "close") // what was not read stays unread
 		return fhir.Errorf(http.StatusRequestEntityTooLarge, fhir.CodeTooLong, "the body is longer than the %d bytes that this server takes here", limit)
@@ -62,10 +87,14 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, limit int64) (
 	if ratio > 0 {
 		size = min(size*4, limit)
 	}
-	out := make([]byte, 0, size+512)
+	// a length is only a promise: what is allocated grows with what has come
+	out := make([]byte, 0, min(size+512, bodyStep))
 	for {
 		if len(out) == cap(out) {
-			out = append(out, 0)[:len(out)]
+			if err := grow(2 * cap(out)); err != nil {
+				return nil, err
+			}
+			out = slices.Grow(out, cap(out))
 		}
 		n, err := src.Read(out[len(out):min(cap(out), len(out)+32<<10)])
 		out = out[:len(out)+n]

@@ -29,6 +29,7 @@ type Config struct {
 	Pretty         bool           // indent where _pretty is absent
 
 	ResourceBody, BundleBody, BinaryBody int64         // bytes, inflated; default 5 MB, 50 MB, 100 MB
+	BodyMemory                           int64         // bytes of all bodies at once; default 512 MB
 	InflateRatio                         int64         // default 100
 	URLBytes                             int           // default 16 KB
 	HeaderBytes                          int           // default 32 KB
@@ -83,6 +84,7 @@ func (c Config) withDefaults() Config {
 	set(&c.ResourceBody, 5_000_000)
 	set(&c.BundleBody, 50_000_000)
 	set(&c.BinaryBody, 100_000_000)
+	set(&c.BodyMemory, 512_000_000)
 	set(&c.InflateRatio, 100)
 	set(&c.BodyRate, 10_000)
 	number := func(p *int, v int) {

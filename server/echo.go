@@ -20,7 +20,8 @@ import (
 type Server struct {
 	cfg      Config
 	metrics  *Metrics
-	writes   *semaphore.Weighted
+	writes   *semaphore.Weighted // places for writes
+	bodies   *semaphore.Weighted // bytes for bodies
 	handler  http.Handler
 	started  time.Time
 	draining atomic.Bool
@@ -29,7 +30,7 @@ type Server struct {
 // New makes a Server.
 func New(cfg Config) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, metrics: cfg.Metrics, writes: semaphore.NewWeighted(int64(cfg.Writes)), started: time.Now()}
+	s := &Server{cfg: cfg, metrics: cfg.Metrics, writes: semaphore.NewWeighted(int64(cfg.Writes)), bodies: semaphore.NewWeighted(cfg.BodyMemory), started: time.Now()}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = s.clientIP // the default believes any X-Forwarded-For

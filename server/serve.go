@@ -60,18 +60,20 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, x *exchange) (*i
 		return nil, err
 	}
 	s.headers(r, x, req)
-	release, err := s.admit(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
 	limit := s.cfg.RequestTime
 	if req.Kind == interaction.Batch || req.Kind == interaction.Operate {
 		limit = s.cfg.BundleTime
 	}
-	if err := s.content(w, r, req); err != nil {
+	forget, err := s.content(w, r, req)
+	defer forget()
+	if err != nil {
 		return nil, err
 	}
+	release, err := s.admit(ctx, req) // not while a slow client sends
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return s.cfg.Service.Do(ctx, s.cfg.Database.As(scope), req), nil
@@ -113,19 +115,21 @@ func (s *Server) headers(r *http.Request, x *exchange, req *interaction.Request)
 	}
 }
 
-// content checks the type of the body, reads it and makes it JSON.
-func (s *Server) content(w http.ResponseWriter, r *http.Request, req *interaction.Request) error {
+// content checks the type of the body, reads it and makes it JSON. release gives
+// back its memory; it is never nil.
+func (s *Server) content(w http.ResponseWriter, r *http.Request, req *interaction.Request) (release func(), err error) {
+	release = func() {}
 	form := r.Method == http.MethodPost && (req.Kind == interaction.SearchType || req.Kind == interaction.SearchSystem)
 	switch req.Kind {
 	case interaction.Create, interaction.Update, interaction.Patch, interaction.Batch, interaction.Operate:
 	default:
 		if !form {
-			return nil // a body of GET or DELETE means nothing
+			return release, nil // a body of GET or DELETE means nothing
 		}
 	}
 	media, err := contentType(r)
 	if err != nil {
-		return err
+		return release, err
 	}
 	req.ContentType = media
 	resource := req.Kind == interaction.Create || req.Kind == interaction.Update || req.Kind == interaction.Batch
@@ -133,34 +137,31 @@ func (s *Server) content(w http.ResponseWriter, r *http.Request, req *interactio
 	switch {
 	case form:
 		if media != "application/x-www-form-urlencoded" && (media != "" || r.ContentLength != 0) {
-			return fhir.Errorf(http.StatusUnsupportedMediaType, fhir.CodeNotSupported, "the parameters of _search are sent as application/x-www-form-urlencoded, not %q", media)
+			return release, fhir.Errorf(http.StatusUnsupportedMediaType, fhir.CodeNotSupported, "the parameters of _search are sent as application/x-www-form-urlencoded, not %q", media)
 		}
 	case !resource, isJSON(media), media == "", encoding != nil:
 	case req.Type == "Binary" && !isXML(media):
 		req.Raw = true
 	default:
-		return unsupported(fmt.Sprintf("a body of type %q is not supported here", media))
+		return release, unsupported(fmt.Sprintf("a body of type %q is not supported here", media))
 	}
-	body, err := s.readBody(w, r, s.bodyLimit(req))
+	body, release, err := s.readBody(w, r, s.bodyLimit(req))
 	if err != nil {
-		return err
+		return release, err
 	}
 	if form {
 		params, err := interaction.ParseQuery(string(body))
-		if err != nil {
-			return err
-		}
 		req.AddForm(params)
-		return nil
+		return release, err
 	}
 	if encoding != nil && len(body) > 0 {
 		if body, err = encoding.Decode(body); err != nil {
-			return err
+			return release, err
 		}
 		req.ContentType = fhirJSON
 	}
 	req.Body = body
-	return nil
+	return release, nil
 }
 
 // admit lets a write in if there is a place for it, after a short wait.
