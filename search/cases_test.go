@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ingle/fhir"
+	"ingle/fhir/r4"
 )
 
 // searchCase is one line of testdata/cases.
@@ -32,7 +33,7 @@ func TestCases(t *testing.T) {
 	passed, failed := 0, 0
 	for _, f := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
-			reg := registry(t)
+			reg := NewRegistry(r4.Definitions(), "http://localhost/fhir")
 			reg.EnableFullText()
 			w := newWorld(t, reg)
 			for _, c := range readCases(t, w, f) {
@@ -191,34 +192,37 @@ func (w *world) check(t *testing.T, c searchCase) error {
 // value set http://vs of dog and cat.
 type caseTerms struct{}
 
-func (caseTerms) Members(vs string, _ int) ([]Code, error) {
-	switch vs {
-	case "http://vs":
-		return []Code{{"http://codes", "dog"}, {"http://codes", "cat"}}, nil
-	case "http://vs/gender":
-		return []Code{{"http://hl7.org/fhir/administrative-gender", "male"}, {"http://hl7.org/fhir/administrative-gender", "other"}}, nil
-	case "http://vs/empty":
-		return nil, nil
-	}
-	return nil, fhir.Errorf(400, fhir.CodeNotFound, "the value set %s is not known", vs)
-}
-
 var caseTree = map[string][]string{"animal": {"animal", "dog", "cat", "poodle"}, "dog": {"dog", "poodle"}, "cat": {"cat"}, "poodle": {"poodle"}}
 
-func (caseTerms) Below(of Code, _ int) ([]Code, error) {
-	var out []Code
-	for _, c := range caseTree[of.Code] {
-		out = append(out, Code{of.System, c})
-	}
-	return out, nil
-}
-
-func (caseTerms) Above(of Code, _ int) ([]Code, error) {
-	var out []Code
-	for c, below := range caseTree {
-		if slices.Contains(below, of.Code) {
-			out = append(out, Code{of.System, c})
+func (caseTerms) CodeSet(modifier, value string) (*CodeSet, error) {
+	set := &CodeSet{}
+	system, code, _ := strings.Cut(value, "|")
+	switch modifier {
+	case "below":
+		for _, c := range caseTree[code] {
+			set.Codes = append(set.Codes, Code{system, c})
 		}
+		return set, nil
+	case "above":
+		for c, below := range caseTree {
+			if slices.Contains(below, code) {
+				set.Codes = append(set.Codes, Code{system, c})
+			}
+		}
+		return set, nil
 	}
-	return out, nil
+	switch value {
+	case "http://vs":
+		set.Codes = []Code{{"http://codes", "dog"}, {"http://codes", "cat"}}
+	case "http://vs/large": // the same, told by a condition
+		set.Where = func(system, code string, arg func(any) string) string {
+			return system + " = " + arg("http://codes") + " AND " + code + " = ANY(" + arg([]string{"dog", "cat"}) + ")"
+		}
+	case "http://vs/gender":
+		set.Codes = []Code{{"http://hl7.org/fhir/administrative-gender", "male"}, {"http://hl7.org/fhir/administrative-gender", "other"}}
+	case "http://vs/empty":
+	default:
+		return nil, fhir.Errorf(400, fhir.CodeNotFound, "the value set %s is not known", value)
+	}
+	return set, nil
 }

@@ -292,6 +292,15 @@ func (c *compilation) arms(k cond, ordered bool) []arm {
 }
 
 func (c *compilation) scanArms(s *scan, ordered bool) []arm {
+	if s.arms != nil && s.dict == nil {
+		// every FROM item that is asked for must be used: it brings arguments along
+		var out []arm
+		for _, where := range s.arms {
+			item, a := c.from(s.rel, s.types, "d")
+			out = append(out, arm{from: item, where: and(c.keyed(s, a), where(c, a)), at: row{rid: a + ".rid"}, unique: s.unique && len(s.keys) == 1})
+		}
+		return out
+	}
 	item, a := c.from(s.rel, s.types, "d")
 	at := row{rid: a + ".rid"}
 	if s.rel == Resource {
@@ -316,13 +325,6 @@ func (c *compilation) scanArms(s *scan, ordered bool) []arm {
 		key := c.next("v")
 		return []arm{{from: item, where: and(col+" = "+key+".rk", a+".p = "+key+".p"), at: at, byRID: true,
 			spread: "unnest(" + c.arg(s.keys) + ", " + c.arg(intsOf(s.ps)) + ") AS " + key + "(rk, p)"}}
-	case s.arms != nil:
-		var out []arm
-		for _, where := range s.arms {
-			item, a := c.from(s.rel, s.types, "d")
-			out = append(out, arm{from: item, where: and(c.keyed(s, a), where(c, a)), at: row{rid: a + ".rid"}, unique: s.unique && len(s.keys) == 1})
-		}
-		return out
 	}
 	one := len(distinct(s.keys)) == 1 && len(s.ps) <= 1
 	return []arm{{from: item, where: and(c.keyed(s, a), s.rest(c, a)), at: at,

@@ -159,7 +159,7 @@ func (c *compilation) includes(keys []sortColumn) string {
 		for i := 1; i < n; i++ {
 			seen += " UNION ALL SELECT rid FROM inc" + strconv.Itoa(i)
 		}
-		with = append(with, "inc"+strconv.Itoa(n)+" AS MATERIALIZED (SELECT u.rid FROM (\n"+strings.Join(arms, "\nUNION\n")+
+		with = append(with, "inc"+strconv.Itoa(n)+" AS MATERIALIZED (SELECT DISTINCT u.rid FROM (\n"+strings.Join(arms, "\nUNION\n")+
 			"\n) u WHERE u.rid NOT IN ("+seen+") LIMIT "+ceiling+")")
 	}
 	round(1, "page", q.includes)

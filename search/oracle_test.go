@@ -430,7 +430,7 @@ func (o *oracle) resolve(f found, ref string) []*stored {
 	if t := o.w.byKey[ref]; t != nil {
 		return []*stored{t}
 	}
-	if f.typ != "canonical" {
+	if f.typ != "canonical" || ref != f.n.Text() { // the version, where one is given
 		return nil
 	}
 	if o.byURL == nil {
@@ -716,6 +716,8 @@ func (o *oracle) param(p *fhir.SearchParam, modifier, value string, s *stored) b
 // counts tells whether a value is there for :missing.
 func (o *oracle) counts(typ string, f found) bool {
 	switch typ {
+	case "reference":
+		return f.typ != "Attachment"
 	case "date":
 		return len(f.dates()) > 0
 	case "string":
@@ -959,7 +961,7 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 		if err != nil {
 			return nil, fmt.Errorf("%w\n%s", err, st.SQL)
 		}
-		return hits, nil
+		return slices.DeleteFunc(hits, func(h hit) bool { return h.mode != 0 }), nil
 	}
 	var cur *Cursor
 	var last hit
@@ -977,6 +979,9 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 		if !more {
 			break
 		}
+		if len(forward) > len(w.docs) {
+			return nil, nil, 0, fmt.Errorf("the pages have no end: %v", forward[:min(len(forward), 20)])
+		}
 		cur = &Cursor{Keys: last.keys, RID: last.rid}
 	}
 	if len(forward) > 0 {
@@ -992,7 +997,7 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 				back = append(back, h.rid)
 				last = h
 			}
-			if !more {
+			if !more || len(back) > len(w.docs) {
 				break
 			}
 			cur = &Cursor{Keys: last.keys, RID: last.rid, Back: true}

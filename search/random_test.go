@@ -228,7 +228,7 @@ func (g *generator) term(typ string, depth int) string {
 		if p.Type == "composite" {
 			v = g.compositeValue(p.Definition, pick(g.r, vals), s)
 		}
-		if v == "" {
+		if v == "" || strings.Contains(v, "&") {
 			return ""
 		}
 		if strings.HasPrefix(v, "urn:") && modifier != "" {

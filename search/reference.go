@@ -11,7 +11,8 @@ import (
 //
 //	Type/id on this server, absolute URLs below its base among them  RefKey("Type/id")
 //	any other URL or urn                                             RefKey(the URL)
-//	with a version (…/_history/2, url|2.0)                           a second row with the version
+//	with a version (…/_history/2)                                    a second row with the version
+//	canonical with a version (url|2.0)                               RefKey("url|2.0"), and RefKey("url") of "code:url"
 //	Reference.identifier                                             token rows of "code:identifier"
 //
 // A reference into the resource itself ("#x"), or one that is only an identifier
@@ -119,12 +120,15 @@ func (x *extraction) canonical(p *Param, n fhir.Node) {
 	ref := x.r.parseReference(bare)
 	if ref.Form == fhir.RefRelative {
 		x.addRef(p, ref.Relative(), ref.Relative(), n)
-	} else {
+		return
+	}
+	if version == "" {
 		x.addRef(p, bare, "", n)
+		return
 	}
-	if version != "" {
-		x.addRef(p, bare+"|"+version, "", n)
-	}
+	// A chain meets the version alone, a search for the URL any version.
+	x.addRef(p, bare+"|"+version, "", n)
+	x.rows.Refs = append(x.rows.Refs, RefRow{RK: RefKey(bare), P: p.bare, node: n})
 }
 
 // identity adds the rows by which canonical references meet this resource: its
@@ -169,6 +173,9 @@ func (v *valueReader) reference() (cond, error) {
 		for _, t := range targets {
 			for _, sp := range v.ps {
 				s.keys, s.ps = append(s.keys, RefKey(t)), append(s.ps, sp.ID)
+				if sp.canonical && !strings.Contains(t, "|") {
+					s.keys, s.ps = append(s.keys, RefKey(t)), append(s.ps, sp.bare)
+				}
 			}
 		}
 	}

@@ -42,7 +42,8 @@ type Param struct {
 	key      int64  // ValueKey(ID)
 	ofType   ParamID
 	ident    ParamID
-	ucum     int64 // ValueKey of the canonical quantities
+	bare     ParamID // canonical URLs without the version that is given
+	ucum     int64   // ValueKey of the canonical quantities
 	state    State
 	single   bool // at most one value in a resource
 	indexed  bool // some path leads to values
@@ -158,6 +159,7 @@ func (r *Registry) newParam(resourceType string, def *fhir.SearchParam) *Param {
 	p.key = ValueKey(p.ID)
 	p.ofType = ParamIDOf(resourceType, def.Code+":of-type")
 	p.ident = ParamIDOf(resourceType, def.Code+":identifier")
+	p.bare = ParamIDOf(resourceType, def.Code+":url")
 	p.ucum = ValueKey(ParamIDOf(resourceType, def.Code+":ucum"))
 	return p
 }

@@ -9,17 +9,23 @@ import (
 // Code is a code in a code system.
 type Code struct{ System, Code string }
 
-// Terminology tells which codes the modifiers :in, :not-in, :above and :below
-// stand for. An implementation is bound to the caller's session: it may read
-// value sets that the caller may see. Its errors are *fhir.Error where the client
-// can mend them: an unknown value set, or one of more than limit codes.
+// CodeSet is what a modifier stands for: a list of codes or, where it is too
+// large to list, a condition.
+type CodeSet struct {
+	Codes []Code
+	// Where is nil where Codes is the set. Else it writes the condition that a
+	// system and a code, folded, are in the set, given as SQL expressions. arg
+	// adds an argument to the statement and returns its placeholder.
+	Where func(system, code string, arg func(any) string) string
+}
+
+// Terminology tells which codes the modifiers in, not-in, above and below stand
+// for; for not-in, those that are left out. value is a value set's canonical URL
+// or a code as system|code. An implementation is bound to the caller's session:
+// it may read value sets that the caller may see. Its errors are *fhir.Error
+// where the client can mend them: an unknown value set, or a list too long.
 type Terminology interface {
-	// Members are the codes of a value set, given by canonical URL.
-	Members(valueSet string, limit int) ([]Code, error)
-	// Below are a code and all that it subsumes.
-	Below(of Code, limit int) ([]Code, error)
-	// Above are a code and all that subsume it.
-	Above(of Code, limit int) ([]Code, error)
+	CodeSet(modifier, value string) (*CodeSet, error)
 }
 
 // maxCodes is how many codes a value set in a search may stand for.
@@ -35,27 +41,24 @@ func (v *valueReader) tokenSet() (cond, error) {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the modifier :%s is not supported here: the server has no terminology service", v.name, v.modifier)
 	}
 	var keys []int64
+	var large []cond
 	for _, value := range v.values {
-		var codes []Code
-		var err error
-		system, code, hasSystem := cutEscaped(value, '|')
-		of := Code{unescape(system), unescape(code)}
-		switch v.modifier {
-		case "in", "not-in":
-			codes, err = terms.Members(unescape(value), maxCodes)
-		case "below", "above":
-			if !hasSystem || of.System == "" || of.Code == "" {
+		if v.modifier == "below" || v.modifier == "above" {
+			if system, code, ok := cutEscaped(value, '|'); !ok || system == "" || code == "" {
 				return nil, v.fail(value, "a code with its system is expected: system|code")
 			}
-			if v.modifier == "below" {
-				codes, err = terms.Below(of, maxCodes)
-			} else {
-				codes, err = terms.Above(of, maxCodes)
-			}
 		}
+		set, err := terms.CodeSet(v.modifier, unescape(value))
 		if err != nil {
 			return nil, v.p.within(err, v.name)
 		}
+		if set.Where != nil {
+			large = append(large, &scan{rel: Token, types: v.types, order: rankToken, dict: &lookup{ps: v.ids(), where: func(c *compilation, a string) string {
+				return set.Where(a+".system", a+".code", c.arg)
+			}}})
+			continue
+		}
+		codes := set.Codes
 		if len(codes) > maxCodes {
 			return nil, fhir.Errorf(400, fhir.CodeTooCostly, "%s=%s stands for more than %d codes", v.name, value, maxCodes)
 		}
@@ -83,6 +86,9 @@ func (v *valueReader) tokenSet() (cond, error) {
 	if keys != nil {
 		slices.Sort(keys)
 		k = &scan{rel: Token, types: v.types, keys: slices.Compact(keys), unique: true, order: rankToken}
+	}
+	if large != nil {
+		k = anyOf(append(large, k))
 	}
 	if v.modifier == "not-in" {
 		return not{k}, nil
