@@ -29,8 +29,8 @@ func (r *run) apply(ru *rules, it *item) {
 }
 
 func (r *run) applyChild(ru *rules, parent *item) {
-	var buf [4]item
-	items := r.children(parent, ru.name, buf[:0])
+	items := r.children(parent, ru.name, r.list())
+	defer func() { r.lists = append(r.lists, items[:0]) }()
 	n := len(items)
 	if ru.min != notGiven && n < ru.min {
 		r.fail(parent.at(), fhir.CodeRequired, ru.cite, "%s occurs %d times, the profile requires at least %d", ru.id, n, ru.min)

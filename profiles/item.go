@@ -129,6 +129,16 @@ func (r *run) typed(it item, m *member) item {
 	return it
 }
 
+// list returns an empty list of items, to be given back to lists.
+func (r *run) list() []item {
+	if n := len(r.lists); n > 0 {
+		l := r.lists[n-1]
+		r.lists = r.lists[:n-1]
+		return l
+	}
+	return make([]item, 0, 8)
+}
+
 // newItem returns a cleared item that lives until freeItem: items are handed to
 // closures, and would otherwise each be allocated.
 func (r *run) newItem() *item {

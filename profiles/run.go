@@ -34,7 +34,8 @@ type run struct {
 
 	items     []*item // scratch, in the manner of a stack
 	itemsUsed int
-	resources []item // the resources around the element in hand, outermost first
+	lists     [][]item // scratch
+	resources []item   // the resources around the element in hand, outermost first
 	depth     int
 	conforms  map[conformKey]bool
 	byID      map[string]fhir.Node // contained resources of the list byIDOf

@@ -309,8 +309,13 @@ func (c *compiler) matcher(d discriminator, t *tree) matcher {
 			return never
 		}
 		return func(r *run, it *item) bool {
-			var buf [2]item
-			return test(r, r.values(steps, it, buf[:0]))
+			if len(steps) == 1 && steps[0].kind == stepChild {
+				list := r.children(it, steps[0].name, r.list())
+				ok := test(r, list)
+				r.lists = append(r.lists, list[:0])
+				return ok
+			}
+			return test(r, r.values(steps, it, nil))
 		}
 	case "exists":
 		return c.existsMatcher(p, steps)
@@ -426,8 +431,8 @@ func (c *compiler) innerTest(t *tree, depth int) valuesTest {
 		}
 		optional := k.el.min == 0
 		tests = append(tests, func(r *run, it *item) bool {
-			var buf [2]item
-			vals := r.children(it, name, buf[:0])
+			vals := r.children(it, name, r.list())
+			defer func() { r.lists = append(r.lists, vals[:0]) }()
 			if len(vals) == 0 && optional {
 				return true
 			}

@@ -140,6 +140,6 @@ func (v *Validator) current() *engine {
 // release clears a run for the next one.
 func (v *Validator) release(r *run) {
 	env := fhirpath.Env{MemberOf: r.env.MemberOf, ConformsTo: r.env.ConformsTo, Limits: r.env.Limits}
-	*r = run{steps: r.steps[:0], resources: r.resources[:0], items: r.items, env: env}
+	*r = run{steps: r.steps[:0], resources: r.resources[:0], items: r.items, lists: r.lists, env: env}
 	v.runs.Put(r)
 }
