@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"ingle/fhir"
+	"ingle/search"
 	"ingle/store"
 	"ingle/terminology"
 )
@@ -66,4 +67,43 @@ func terminologyCall(ctx context.Context, session *store.Session, req *Request) 
 		call.Resource = doc
 	}
 	return call, nil
+}
+
+// codeSets resolves the search modifiers that stand for sets of codes, for one
+// request.
+type codeSets struct {
+	ctx     context.Context
+	service *Service
+	session *store.Session
+}
+
+// codeSets returns nil where there is no terminology service.
+func (s *Service) codeSets(ctx context.Context, r reader) search.Terminology {
+	if s.cfg.Terminology == nil || s.cfg.TerminologySource == nil {
+		return nil
+	}
+	switch r := r.(type) {
+	case *store.Session:
+		return codeSets{ctx, s, r}
+	case *store.Tx:
+		return codeSets{ctx, s, r.Session()}
+	}
+	return nil
+}
+
+// CodeSet implements search.Terminology.
+func (c codeSets) CodeSet(modifier, value string) (*search.CodeSet, error) {
+	src, err := c.service.cfg.TerminologySource(c.ctx, c.session)
+	if err != nil {
+		return nil, err
+	}
+	set, err := c.service.cfg.Terminology.CodeSet(c.ctx, src, modifier, value)
+	if err != nil {
+		return nil, err
+	}
+	out := &search.CodeSet{Where: set.Where}
+	for _, code := range set.Codes {
+		out.Codes = append(out.Codes, search.Code{System: code.System, Code: code.Code})
+	}
+	return out, nil
 }

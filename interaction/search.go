@@ -22,7 +22,8 @@ func (s *Service) search(ctx context.Context, r reader, principal string, req *R
 	}
 	now := time.Now()
 	q, ignored, err := s.registry.Parse(search.Request{Type: req.Type, Compartment: req.Compartment, CompartmentID: req.CompartmentID,
-		Params: params, Strict: !s.lenient(req), BaseURLs: req.bases(), Limits: s.cfg.Search, Now: now})
+		Params: params, Strict: !s.lenient(req), BaseURLs: req.bases(), Limits: s.cfg.Search, Now: now,
+		Terminology: s.codeSets(ctx, r)})
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,9 @@ type Tx struct {
 	written []Change
 }
 
+// Session is the caller's session outside of the transaction.
+func (tx *Tx) Session() *Session { return tx.db.As(tx.scope) }
+
 // maxRetries is how often a transaction that met with others is run again.
 const maxRetries = 5
 
