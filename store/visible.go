@@ -51,6 +51,10 @@ type visible struct {
 	whole  bool    // SMART scopes leave everything
 	scope  authz.Scope
 	method authz.Method
+
+	// where labels stand in the statement that is being made
+	args *search.Args
+	at   string
 }
 
 var _ search.Source = (*visible)(nil)
@@ -70,6 +74,15 @@ func (r *reader) visible(ctx context.Context, m authz.Method) (*visible, error) 
 	return v, nil
 }
 
+// labelArg is the placeholder of the label ids. One array serves all relations
+// of a statement.
+func (v *visible) labelArg(args *search.Args) string {
+	if v.args != args {
+		v.args, v.at = args, args.Add(v.labels)
+	}
+	return v.at
+}
+
 // everything tells that nothing at all is hidden.
 func (v *visible) everything() bool { return v.all && v.whole }
 
@@ -84,7 +97,7 @@ func (v *visible) From(rel search.Relation, resourceTypes []string, alias string
 	b.WriteString(" " + ScopeMark)
 	if !v.all {
 		b.WriteString(" AND label = ANY(")
-		b.WriteString(args.Add(v.labels))
+		b.WriteString(v.labelArg(args))
 		b.WriteString("::int4[])")
 	}
 	if cond := v.narrowed(rel, resourceTypes, args); cond != "" {
