@@ -76,6 +76,9 @@ func TestMix(t *testing.T) {
 	ident := p.doc.Root().Get("identifier").First()
 	t.Logf("%d resources, %d patients", len(w.docs), patients)
 	rep := strings.NewReplacer("%P", p.id, "%F", family, "%C", family[1:4], "%I", ident.Get("system").Text()+"|"+ident.Get("value").Text(), "%B", p.doc.Root().Get("birthDate").Text()[:4])
+	if q := os.Getenv("INGLE_QUERY"); q != "" {
+		mix = strings.Split(q, " ")
+	}
 	for _, text := range mix {
 		text = rep.Replace(text)
 		q, _, err := w.reg.Parse(request(text))

@@ -656,7 +656,7 @@ func (o *oracle) one(typ, modifier, value string, f found, s *stored) bool {
 				return true
 			case !strings.ContainsAny(want, "/:|"):
 				t, id, ok := strings.Cut(r, "/")
-				if ok && id == want && (o.target == nil || slices.Contains(o.target, t)) && (modifier == "" || t == modifier) {
+				if ok && id == want && slices.Contains(o.target, t) && (modifier == "" || t == modifier) {
 					return true
 				}
 			}

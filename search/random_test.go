@@ -434,3 +434,5 @@ func (g *generator) compositeValue(p *fhir.SearchParam, base found, s *stored) s
 	}
 	return strings.Join(parts, "$")
 }
+
+func testRand(seed int64) *rand.Rand { return rand.New(rand.NewPCG(uint64(seed), 7)) }
