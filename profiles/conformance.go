@@ -191,7 +191,7 @@ func (r *run) searchParameterRules(it *item) {
 	cite := it.tab.structure.canonical()
 	bases := texts(it.n.Get("base"))
 	if derived := it.n.Get("derivedFrom").Text(); derived != "" {
-		if doc, _ := r.e.reg.docOf(r.e.state, "SearchParameter", derived); doc != nil {
+		if doc, _ := r.e.reg.docOf(r.e.reg.state.Load(), "SearchParameter", derived); doc != nil {
 			have := texts(doc.Root().Get("base"))
 			for _, b := range bases {
 				if !slices.Contains(have, b) && !slices.Contains(have, "Resource") {

@@ -16,18 +16,25 @@ type engine struct {
 	state *registryState
 	terms Terminology
 
-	tables     sync.Map // type name → *table
-	typeKeys   sync.Map // type name → map[string]bool
+	*core
+	tables     sync.Map // type name → *table, of types that are not of the official definitions
 	structures sync.Map // canonical → *structureEntry
 	profiles   sync.Map // canonical → *profileEntry
 	bounds     sync.Map // strength, value set → *bound
 	valueSets  sync.Map // canonical → *valueSetEntry
 	codes      sync.Map // system → *codeSystemEntry
 	exts       sync.Map // url → *extensionEntry
-	invariants sync.Map // expression → *compiledExpr
 	schemas    sync.Map // canonical → *schemaEntry
 	compiler   schemaCompiler
 	absent     negative
+}
+
+// core is what is compiled from the official definitions alone. It outlives
+// engines.
+type core struct {
+	coreTables sync.Map // type name → *table
+	typeKeys   sync.Map // type name → map[string]bool
+	invariants sync.Map // expression → *compiledExpr
 }
 
 // negative remembers what the registry does not have. Clients choose these
@@ -80,8 +87,8 @@ type profileEntry struct {
 	get func() (*profile, error)
 }
 
-func newEngine(reg *Registry, terms Terminology) *engine {
-	return &engine{reg: reg, state: reg.state.Load(), terms: terms}
+func newEngine(reg *Registry, terms Terminology, c *core) *engine {
+	return &engine{reg: reg, state: reg.state.Load(), terms: terms, core: c}
 }
 
 // structure returns a StructureDefinition by canonical URL, nil if it is not

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"maps"
@@ -28,6 +29,7 @@ type Registry struct {
 // registryState is immutable.
 type registryState struct {
 	generation uint64
+	validation uint64 // changes only with what validation is compiled from
 	byURL      map[string][]*artifact // of any resource type, oldest version first
 	byOrigin   map[string][]*artifact
 }
@@ -59,6 +61,9 @@ var conformanceTypes = map[string]bool{
 	"Questionnaire": true, "StructureMap": true, "GraphDefinition": true, "CompartmentDefinition": true,
 }
 
+// compiledTypes are those that validation is compiled from.
+var compiledTypes = map[string]bool{"StructureDefinition": true, "ValueSet": true, "CodeSystem": true}
+
 // IsConformance tells whether resources of the type belong in a Registry.
 func IsConformance(resourceType string) bool { return conformanceTypes[resourceType] }
 
@@ -70,6 +75,9 @@ func (r *Registry) Set(origin string, source []byte) error {
 	a, err := newArtifact(origin, source)
 	if err != nil {
 		return err
+	}
+	if old := r.state.Load().byOrigin[origin]; len(old) == 1 && bytes.Equal(old[0].source, source) {
+		return nil // nothing changes, so nothing need be compiled again
 	}
 	r.swap([]string{origin}, []*artifact{a}, true)
 	return nil
@@ -111,9 +119,12 @@ func (r *Registry) swap(origins []string, add []*artifact, keep bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.state.Load()
-	next := &registryState{generation: old.generation + 1, byURL: maps.Clone(old.byURL), byOrigin: maps.Clone(old.byOrigin)}
+	next := &registryState{generation: old.generation + 1, validation: old.validation, byURL: maps.Clone(old.byURL), byOrigin: maps.Clone(old.byOrigin)}
 	for _, origin := range origins {
 		for _, a := range old.byOrigin[origin] {
+			if compiledTypes[a.resourceType] {
+				next.validation = next.generation
+			}
 			kept := slices.DeleteFunc(slices.Clone(next.byURL[a.url]), func(x *artifact) bool { return x == a })
 			if len(kept) == 0 {
 				delete(next.byURL, a.url)
@@ -128,6 +139,9 @@ func (r *Registry) swap(origins []string, add []*artifact, keep bool) {
 	}
 	cloned := map[string]bool{}
 	for _, a := range add {
+		if compiledTypes[a.resourceType] {
+			next.validation = next.generation
+		}
 		list := next.byURL[a.url]
 		if !cloned[a.url] {
 			list, cloned[a.url] = slices.Clone(list), true

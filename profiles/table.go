@@ -74,14 +74,24 @@ func (e *engine) tableOf(m *member) *table {
 // table returns the table of a resource or data type by name, compiling it on
 // first use; nil if there is no such type.
 func (e *engine) table(name string) *table {
+	if t, ok := e.coreTables.Load(name); ok {
+		return t.(*table)
+	}
 	if t, ok := e.tables.Load(name); ok {
 		return t.(*table)
+	}
+	if e.lacks("StructureDefinition", sdPrefix+name) {
+		return nil
 	}
 	t, err := e.compileTable(name)
 	if err != nil || t == nil {
 		return nil
 	}
-	actual, _ := e.tables.LoadOrStore(name, t)
+	tables := &e.tables
+	if _, ok := e.reg.defs.CanonicalOf("StructureDefinition", sdPrefix+name); ok {
+		tables = &e.coreTables
+	}
+	actual, _ := tables.LoadOrStore(name, t)
 	return actual.(*table)
 }
 

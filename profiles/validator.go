@@ -18,6 +18,7 @@ type Validator struct {
 	terms     Terminology
 	maxIssues int
 	engine    atomic.Pointer[engine]
+	core      core
 	mu        sync.Mutex
 	runs      sync.Pool
 }
@@ -124,15 +125,15 @@ func HasErrors(issues []fhir.Issue) bool {
 // current returns the engine of the registry's present state.
 func (v *Validator) current() *engine {
 	e := v.engine.Load()
-	if e != nil && e.state == v.reg.state.Load() {
+	if e != nil && e.state.validation == v.reg.state.Load().validation {
 		return e
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if e = v.engine.Load(); e != nil && e.state == v.reg.state.Load() {
+	if e = v.engine.Load(); e != nil && e.state.validation == v.reg.state.Load().validation {
 		return e
 	}
-	e = newEngine(v.reg, v.terms)
+	e = newEngine(v.reg, v.terms, &v.core)
 	v.engine.Store(e)
 	return e
 }
