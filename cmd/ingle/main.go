@@ -3,6 +3,7 @@
 //	ingle serve        runs the server
 //	ingle migrate      brings the database schema up to date
 //	ingle load         sends files of resources to a FHIR server
+//	ingle validate     validates files of resources
 //	ingle bench        measures a FHIR server
 //	ingle config       shows the configuration and its reference
 //	ingle healthcheck  asks a running server whether it is ready
@@ -51,7 +52,7 @@ func main() {
 		}
 		return config.Load(file, os.Environ())
 	}
-	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
+	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), validateCommand(), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		fmt.Fprintln(os.Stderr, "ingle:", err)
 		return exitStatus(exitUsage)
