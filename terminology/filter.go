@@ -131,10 +131,11 @@ func (s *resourceSystem) match(c *Concept, f *Filter) bool {
 
 // values returns the values of a property as text.
 func (s *resourceSystem) values(c *Concept, property string) []string {
-	switch property {
-	case "parent", s.info.propertyCode("parent"):
+	switch {
+	case property == "":
+	case property == "parent", property == s.info.propertyCode("parent"):
 		return codesOf(s.pick(c, s.parents))
-	case "child", s.info.propertyCode("child"):
+	case property == "child", property == s.info.propertyCode("child"):
 		return codesOf(s.pick(c, s.children))
 	}
 	return propertyValues(&s.info, c, property)

@@ -270,7 +270,7 @@ func (r *run) excluded(v *valueSet, m *member) (bool, error) {
 			return false, out.missing.asError()
 		}
 		if out.cause != nil {
-			return false, out.cause.asError(404)
+			return false, out.cause.expanding()
 		}
 		if got != nil && (v.exclude[i].version == "" || got.version == m.version) {
 			return true, nil
@@ -345,7 +345,7 @@ func (r *run) walkSystem(v *valueSet, in *include, q Query, yield func(*member) 
 	switch {
 	case errors.As(err, &unknown):
 		if len(in.concepts) == 0 || unknown.down != "" {
-			return unknown.asError(404)
+			return unknown.expanding()
 		}
 		sys = nil
 	case err != nil:

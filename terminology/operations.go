@@ -41,6 +41,8 @@ func (s *Service) Operations() []Operation {
 				}
 				return s.ValidateInValueSet(ctx, src, &c.Parameters)
 			}},
+		{Name: "batch-validate-code", Definition: "http://hl7.org/fhir/uv/tx-ecosystem/OperationDefinition/ValueSet-batch-validate-code", Types: []string{"ValueSet", "CodeSystem"}, Type: true,
+			Do: s.batchValidate},
 		{Name: "lookup", Definition: def + "CodeSystem-lookup", Types: []string{"CodeSystem"}, Type: true, Instance: true,
 			Do: func(ctx context.Context, src Source, c *Call) ([]byte, error) {
 				return s.Lookup(ctx, src, &c.Parameters)

@@ -70,6 +70,15 @@ func (e *unknownSystem) Error() string {
 
 func (e *unknownSystem) canonical() string { return canonical(e.url, e.version) }
 
+// expanding is the error for an expansion that cannot go on without the system.
+func (e *unknownSystem) expanding() *fhir.Error {
+	x := e.asError(404)
+	if e.down == "" {
+		x.Issues[0].Details = strings.Replace(e.Error(), "so the code cannot be validated", "so the value set cannot be expanded", 1)
+	}
+	return x
+}
+
 // asError is the error for operations that cannot go on without the system.
 func (e *unknownSystem) asError(status int) *fhir.Error {
 	if e.down != "" {

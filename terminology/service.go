@@ -3,6 +3,7 @@ package terminology
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -247,6 +248,8 @@ func (s *Service) system(ctx context.Context, src Source, url, version string) (
 			return nil, false, err
 		}
 		versions = append(versions, have...)
+		slices.SortFunc(versions, compareVersions)
+		versions = slices.Compact(versions)
 	}
 	return nil, false, &unknownSystem{url: url, version: version, versions: versions}
 }

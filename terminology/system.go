@@ -80,10 +80,15 @@ func (i *SystemInfo) propertyURI(code string) string {
 // propertyCode returns the code under which the system has a property with one
 // of FHIR's URIs; by default it is the last part of the URI.
 func (i *SystemInfo) propertyCode(name string) string {
+	taken := false
 	for _, p := range i.Properties {
 		if p.URI == conceptProperties+name {
 			return p.Code
 		}
+		taken = taken || p.Code == name && p.URI != ""
+	}
+	if taken { // the system means something of its own by the name
+		return ""
 	}
 	return name
 }

@@ -272,6 +272,13 @@ func (r *run) validateCoding(v *valueSet, in *validation, i int) (*checked, erro
 				id, text = "VALUESET_VALUE_MISMATCH_DEFAULT", "The code system '%s' version '%s' for the versionless include in the ValueSet include is different to the one in the value ('%s')"
 			}
 			add(fhir.SeverityError, fhir.CodeInvalid, "vs-invalid", id, in.path(i, "version"), true, text, x.system, x.wanted, x.given)
+			var unknown *unknownSystem
+			if _, err := r.system(x.system, x.given); errors.As(err, &unknown) {
+				out.unknown = append(out.unknown, unknown.canonical())
+				r.addUnknown(out, in.path(i, "system"), unknown, fhir.SeverityError, true)
+			} else if err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := r.checkCode(v, in, i, c, m, &vd, out, add); err != nil {
