@@ -461,20 +461,26 @@ func TestLargeMapping(t *testing.T) {
 	c.Must(t, "POST", "/policy", map[string]any{"id": "large", "resource_paths": []string{"/programs/large"}, "role_ids": []string{"any-reader"}})
 	c.Must(t, "POST", "/user/bob/policy", map[string]any{"policy": "half"})
 	c.Must(t, "POST", "/user/bob/policy", map[string]any{"policy": "large"})
-	begun := time.Now()
-	body := c.Must(t, "POST", "/auth/mapping", map[string]any{"username": "bob"})
-	call := time.Since(begun)
-	begun = time.Now()
-	g, err := parseMapping(body, &Arborist{Service: "fhir", AdminPath: defaultAdminPath, UnlabelledPath: defaultAdminPath}, "user:bob")
-	work := time.Since(begun)
-	if err != nil {
-		t.Fatal(err)
+	var body []byte
+	var g grantSet
+	call, work := time.Hour, time.Hour // the least of a few, for the machine is shared
+	for range 5 {
+		begun := time.Now()
+		body = c.Must(t, "POST", "/auth/mapping", map[string]any{"username": "bob"})
+		call = min(call, time.Since(begun))
+		begun = time.Now()
+		var err error
+		g, err = parseMapping(body, &Arborist{Service: "fhir", AdminPath: defaultAdminPath, UnlabelledPath: defaultAdminPath}, "user:bob")
+		if err != nil {
+			t.Fatal(err)
+		}
+		work = min(work, time.Since(begun))
 	}
 	if len(g.roots[Create]) != n/2 || !slices.Contains(g.roots[Read], "/programs/large") || len(g.roots[Read]) != 3 {
 		t.Errorf("%d roots to create, %v to read", len(g.roots[Create]), g.roots[Read])
 	}
 	t.Logf("mapping of %d bytes: the call %v, reading and collapsing %v", len(body), call, work)
-	if work > call {
+	if work > call && !raceEnabled {
 		t.Errorf("reading a mapping of %d bytes took %v, fetching it %v", len(body), work, call)
 	}
 }

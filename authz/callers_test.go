@@ -16,7 +16,8 @@ import (
 // and so see everything, with the reason that they give. Whoever adds one says
 // here why no caller's scope would do.
 var systemCallers = map[string]string{
-	"cmd/ingle/demo.go demo": "fills an empty server with sample resources before it answers anybody",
+	"cmd/ingle/demo.go demo":             "fills an empty server with sample resources before it answers anybody",
+	"cmd/ingle/knowledge.go conformance": "profiles, value sets and search parameters steer validation and search for everybody; no caller sees them by it",
 }
 
 // TestSystemCallers lists who goes beyond every scope.

@@ -120,7 +120,7 @@ func (s *state) take(now time.Time, cost int) Decision {
 		tokens := s.limiter.TokensAt(now)
 		need := float64(min(cost, s.rule.Burst))
 		if tokens < need {
-			wait := seconds((need - tokens) / s.rule.PerSecond)
+			wait := max(seconds((need-tokens)/s.rule.PerSecond), time.Millisecond)
 			return Decision{Limited: true, Limit: int64(s.rule.Burst), Remaining: max(0, int64(tokens)), Reset: s.whole(tokens), RetryAfter: wait}
 		}
 		for left := cost; left > 0; left -= s.rule.Burst { // a reservation holds at most the burst
