@@ -29,7 +29,7 @@ type Registry struct {
 // registryState is immutable.
 type registryState struct {
 	generation uint64
-	validation uint64 // changes only with what validation is compiled from
+	validation uint64                 // changes only with what validation is compiled from
 	byURL      map[string][]*artifact // of any resource type, oldest version first
 	byOrigin   map[string][]*artifact
 }
