@@ -17,16 +17,24 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 	limit := q.Count + 1
 	with, keys := c.hits(limit)
 	res, x := c.from(Resource, q.restrict(), "x")
-	matches := "SELECT 0::int2 AS mode, " + hitColumns(x) + " AS body, " + keysOf(keys) +
-		" AS keys, row_number() OVER (ORDER BY " + c.pageOrder("h", keys) + ") AS ord FROM hit h JOIN " + res + " ON " + x + ".rid = h.rid"
-	sql := "WITH " + with
-	if len(q.includes) > 0 {
-		inc := c.includes(keys)
-		res, x := c.from(Resource, nil, "x")
-		sql += ", " + inc
-		matches += "\nUNION ALL\nSELECT 1::int2, " + hitColumns(x) + ", NULL, " + x + ".rid FROM inc JOIN " + res + " ON " + x + ".rid = inc.rid"
+	columns := "SELECT 0::int2 AS mode, " + hitColumns(x) + " AS body, " + keysOf(keys) + " AS keys"
+	order := c.pageOrder("h", keys)
+	if len(q.includes) == 0 {
+		// The plain form: planning takes longer than running for many searches.
+		hit := "hit"
+		if one, ok := strings.CutPrefix(with, "hit AS MATERIALIZED ("); ok && !strings.Contains(one, " AS MATERIALIZED (") {
+			hit, with = "("+strings.TrimSuffix(one, ")")+")", ""
+		} else {
+			with = "WITH " + with + "\n"
+		}
+		sql := with + columns + " FROM " + hit + " h JOIN " + res + " ON " + x + ".rid = h.rid ORDER BY " + order
+		return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit}, nil
 	}
-	sql += "\nSELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (\n" + matches + "\n) page ORDER BY mode, ord"
+	inc := c.includes(keys)
+	all, y := c.from(Resource, nil, "x")
+	sql := "WITH " + with + ", " + inc + "\nSELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (\n" +
+		columns + ", row_number() OVER (ORDER BY " + order + ") AS ord FROM hit h JOIN " + res + " ON " + x + ".rid = h.rid\nUNION ALL\n" +
+		"SELECT 1::int2, " + hitColumns(y) + ", NULL, " + y + ".rid FROM inc JOIN " + all + " ON " + y + ".rid = inc.rid\n) page ORDER BY mode, ord"
 	return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit}, nil
 }
 

@@ -1,46 +1,34 @@
 ### Patient
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 ORDER BY d1.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int16 103
 
 ### Patient?family=ann
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text ORDER BY d1.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 2730744158378569680
 -- $3 string ann
 -- $4 string ano
 
 ### Patient?identifier=http://ids|1
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = $2::int8 ORDER BY d1.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 -995048585403836312
 
 ### Patient?birthdate=ge1970&birthdate=lt1980
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT rid FROM (
 (SELECT d1.rid AS rid FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND NOT d1.wide AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi >= $5::int8 AND (d1.lo >= $5::int8 OR d1.hi > $6::int8) ORDER BY d1.rid DESC LIMIT $1::int8)
 UNION
 (SELECT d2.rid AS rid FROM (SELECT * FROM idx_date) AS d2 WHERE d2.k = $2::int8 AND d2.wide AND d2.lo <= $4::int8 AND d2.hi >= $5::int8 AND (d2.lo >= $5::int8 OR d2.hi > $6::int8) ORDER BY d2.rid DESC LIMIT $1::int8)
 ) u ORDER BY rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 -2604913758619608164
 -- $3 int64 -86400000000
@@ -49,12 +37,9 @@ SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesc
 -- $6 int64 31535999999999
 
 ### Patient?gender=male&family=ann
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_string) AS d1 JOIN (SELECT * FROM idx_token) AS j2 ON j2.rid = d1.rid WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text AND j2.h = $5::int8 ORDER BY d1.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 2730744158378569680
 -- $3 string ann
@@ -62,46 +47,34 @@ SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesc
 -- $5 int64 -5554570775837240636
 
 ### Observation?patient=1&code=http://loinc.org|1-1
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT d1.rid AS rid FROM (SELECT * FROM idx_ref) AS d1 WHERE d1.rk = $2::int8 AND d1.p = $3::int4 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $4::int8 OFFSET 0) ORDER BY d1.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 -1111645227360880559
 -- $3 int32 -618211579
 -- $4 int64 -9079630160210487485
 
 ### Observation?code=http://loinc.org|1-1,http://loinc.org|2-2 beyond {Keys:[] RID:42 Back:false}
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT DISTINCT l0.rid FROM unnest($2::int8[]) AS v2(h) CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = v2.h AND d1.rid < $3::int8 ORDER BY d1.rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 []int64 [-9079630160210487485 6280407148664882024]
 -- $3 int64 42
 
 ### Observation?code=1-1
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT DISTINCT l0.rid FROM (SELECT v2.h FROM (SELECT * FROM token) AS v2 WHERE v2.p = $2::int4 AND v2.code = $3::text) AS v3 CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = v3.h AND d1.p = $2::int4 ORDER BY d1.rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int32 -1499930192
 -- $3 string 1-1
 
 ### Observation?patient=1&_sort=-date beyond {Keys:[=1577836800000000] RID:42 Back:false}
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM (
 SELECT d1.rid AS rid, s2.v AS k1 FROM (SELECT * FROM idx_ref) AS d1 LEFT JOIN LATERAL (SELECT x3.lo AS v FROM (SELECT * FROM idx_date) AS x3 WHERE x3.rid = d1.rid AND x3.k = $4::int8 AND x3.smax LIMIT 1) s2 ON true WHERE d1.rk = $2::int8 AND d1.p = $3::int4 AND ((s2.v < $6::int8 OR s2.v IS NULL) OR s2.v = $6::int8 AND d1.rid < $5::int8) ORDER BY s2.v DESC NULLS LAST, d1.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys, row_number() OVER (ORDER BY h.k1 DESC NULLS LAST, h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.k1 DESC NULLS LAST, h.rid DESC
 -- $1 int64 51
 -- $2 int64 -1111645227360880559
 -- $3 int32 -618211579
@@ -115,9 +88,7 @@ SELECT d1.rid AS rid, d1.lo AS k1 FROM (SELECT * FROM idx_date) AS d1 JOIN (SELE
 ), hit2 AS MATERIALIZED (
 SELECT d3.rid AS rid, NULL::int8 AS k1 FROM (SELECT * FROM resource WHERE op <> 4) AS d3 JOIN (SELECT * FROM idx_token) AS j4 ON j4.rid = d3.rid WHERE j4.h = $3::int8 AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_date) AS y5 WHERE y5.rid = d3.rid AND y5.k = $2::int8 AND y5.smax) AND (SELECT count(*) FROM hit1) < $1::int8 ORDER BY d3.rid DESC LIMIT greatest($1::int8 - (SELECT count(*) FROM hit1), 0)
 ), hit AS MATERIALIZED (SELECT * FROM hit1 UNION ALL SELECT * FROM hit2)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x6.rid, x6.rtype, x6.fhir_id, x6.version, x6.lu, coalesce(x6.body_text, x6.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys, row_number() OVER (ORDER BY h.k1 DESC NULLS LAST, h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x6 ON x6.rid = h.rid
-) page ORDER BY mode, ord
+SELECT 0::int2 AS mode, x6.rid, x6.rtype, x6.fhir_id, x6.version, x6.lu, coalesce(x6.body_text, x6.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x6 ON x6.rid = h.rid ORDER BY h.k1 DESC NULLS LAST, h.rid DESC
 -- $1 int64 51
 -- $2 int64 -8973968397819187803
 -- $3 int64 -9079630160210487485
@@ -128,45 +99,34 @@ SELECT d1.rid AS rid, NULL::int8 AS k1 FROM (SELECT * FROM resource WHERE op <> 
 ), hit2 AS MATERIALIZED (
 SELECT d4.rid AS rid, d4.lo AS k1 FROM (SELECT * FROM idx_date) AS d4 JOIN (SELECT * FROM idx_token) AS j5 ON j5.rid = d4.rid WHERE d4.k = $3::int8 AND d4.smax AND j5.h = $2::int8 AND (SELECT count(*) FROM hit1) < $1::int8 ORDER BY d4.lo ASC, d4.rid ASC LIMIT greatest($1::int8 - (SELECT count(*) FROM hit1), 0)
 ), hit AS MATERIALIZED (SELECT * FROM hit1 UNION ALL SELECT * FROM hit2)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x6.rid, x6.rtype, x6.fhir_id, x6.version, x6.lu, coalesce(x6.body_text, x6.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys, row_number() OVER (ORDER BY h.k1 ASC NULLS FIRST, h.rid ASC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x6 ON x6.rid = h.rid
-) page ORDER BY mode, ord
+SELECT 0::int2 AS mode, x6.rid, x6.rtype, x6.fhir_id, x6.version, x6.lu, coalesce(x6.body_text, x6.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x6 ON x6.rid = h.rid ORDER BY h.k1 ASC NULLS FIRST, h.rid ASC
 -- $1 int64 51
 -- $2 int64 -9079630160210487485
 -- $3 int64 -8973968397819187803
 -- $4 int64 42
 
 ### Observation?patient.identifier=1
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT DISTINCT r2.rid AS rid FROM (SELECT d3.rid AS rid FROM (SELECT * FROM idx_token) AS d3 WHERE d3.h = $2::int8) sx1 JOIN (SELECT * FROM resource WHERE op <> 4) AS x1 ON x1.rid = sx1.rid JOIN (SELECT * FROM idx_ref) AS r2 ON r2.rk = x1.rk WHERE x1.rtype = $3::int2 AND r2.p = $4::int4 ORDER BY r2.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 -2726134763981381802
 -- $3 int16 103
 -- $4 int32 -618211579
 
 ### Patient?_has:Observation:patient:code=http://loinc.org|1-1
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_ref) AS r2 WHERE r2.rk = d1.rk AND r2.p = $4::int4 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p3 WHERE p3.rid = r2.rid AND p3.h = $3::int8)) ORDER BY d1.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int16 103
 -- $3 int64 -9079630160210487485
 -- $4 int32 -618211579
 
 ### Observation?code-value-quantity=http://loinc.org|1-1$gt5|http://unitsofmeasure.org|mg
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_quantity) AS p2 WHERE p2.rid = d1.rid AND p2.k = $3::int8 AND p2.hi > $4::text::numeric AND p2.unit = $5::int8) ORDER BY d1.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int16 96
 -- $3 int64 -907882523645543344
@@ -174,12 +134,9 @@ SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesc
 -- $5 int64 5866736183049877386
 
 ### Encounter?date=2020&status:not=finished
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT d1.rid AS rid FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi <= $4::int8 AND NOT (EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $5::int8)) ORDER BY d1.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 4035448242006689272
 -- $3 int64 1577836800000000
@@ -221,24 +178,18 @@ SELECT 1::int2, x15.rid, x15.rtype, x15.fhir_id, x15.version, x15.lu, coalesce(x
 -- $6 int32 -618211579
 
 ### Patient/1/Observation?code=http://loinc.org|1-1
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT DISTINCT l0.rid FROM unnest($2::int8[], $3::int4[]) AS v2(rk, p) CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_ref) AS d1 WHERE d1.rk = v2.rk AND d1.p = v2.p AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p3 WHERE p3.rid = d1.rid AND p3.h = $4::int8 OFFSET 0) ORDER BY d1.rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 []int64 [-1111645227360880559 -1111645227360880559]
 -- $3 []int32 [-1133609002 882011077]
 -- $4 int64 -9079630160210487485
 
 ### ?_type=Patient,Observation&_lastUpdated=ge2020&_sort=_lastUpdated
-WITH hit AS MATERIALIZED (
+SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[coalesce('=' || (extract(epoch FROM h.k1) * 1000000)::int8::text, '')] AS keys FROM (
 SELECT d1.rid AS rid, d1.lu AS k1 FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = ANY($2::int2[]) AND d1.lu >= $3::timestamptz AND d1.rtype = ANY($4::int2[]) ORDER BY d1.lu ASC, d1.rid ASC LIMIT $1::int8
-)
-SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
-SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[coalesce('=' || (extract(epoch FROM h.k1) * 1000000)::int8::text, '')] AS keys, row_number() OVER (ORDER BY h.k1 ASC NULLS LAST, h.rid ASC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid
-) page ORDER BY mode, ord
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.k1 ASC NULLS LAST, h.rid ASC
 -- $1 int64 51
 -- $2 []int16 [96 103]
 -- $3 string 2020-01-01T00:00:00Z
