@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"crypto/ecdsa"
 	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -276,10 +275,25 @@ func TestAlgorithms(t *testing.T) {
 			t.Errorf("%s: %v", k.Method.Alg(), err)
 		}
 	}
-	// An ES256 signature is not one of a P-384 key, whatever the header says.
-	p384 := keys[4]
-	if p384.Private.Public().(*ecdsa.PublicKey).Curve.Params().BitSize != 384 {
-		t.Fatal("not the key that was meant")
+	// What the header says must be what the key is for.
+	for i, k := range keys {
+		for _, alg := range allAlgorithms {
+			said := jwt.GetSigningMethod(alg)
+			if alg == k.Method.Alg() {
+				continue
+			}
+			head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + said.Alg() + `","kid":"` + k.ID + `"}`))
+			parts := strings.Split(is.Sign(t, k, is.Claims("alice", nil), nil), ".")
+			signed := head + "." + parts[1]
+			sig, err := k.Method.Sign(signed, k.Private)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.Resolve(t.Context(), bearer(signed+"."+base64.RawURLEncoding.EncodeToString(sig)))
+			if e := fhir.AsError(err); e == nil || e.Status != 401 {
+				t.Errorf("key %d for %s, header %s: %v", i, k.Method.Alg(), alg, err)
+			}
+		}
 	}
 	cfg := jwtConfig(is, newClock())
 	cfg.Issuers[0].Algorithms = []string{"RS256"}
