@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,9 +19,16 @@ type indexTable struct {
 	columns []indexColumn
 	// fill appends the rows of one resource to the arrays of the columns.
 	fill func(arrays []any, rows *search.Rows) (n int)
-	same func(a, b *search.Rows) bool
+	// diff compares two versions: the keys whose rows are the same in both, and
+	// the rows of the new one with other keys. ok is false if nothing differs.
+	diff func(old, rows *search.Rows) (kept []int64, fresh *search.Rows, ok bool)
 
-	insertSQL, deleteSQL, deleteStaleSQL, insertNewSQL string
+	insertSQL string
+	// clear removes all rows of some resources, prune all but those with the
+	// keys that are kept. Each is there for one resource too, because a plan for
+	// arrays seems to PostgreSQL so much better when made for the arrays at hand
+	// that it would plan at each execution, which takes longer than to execute.
+	clearOneSQL, clearSQL, pruneOneSQL, pruneSQL string
 }
 
 type indexColumn struct{ name, typ string }
@@ -32,7 +40,11 @@ var indexTables = []*indexTable{
 			push(a[1], int32(t.P))
 		}
 		return len(r.Tokens)
-	}, func(a, b *search.Rows) bool { return slices.Equal(a.Tokens, b.Tokens) }),
+	}, func(old, rows *search.Rows) ([]int64, *search.Rows, bool) {
+		same := func(t search.TokenRow) search.TokenRow { return t }
+		kept, fresh, ok := diff(old.Tokens, rows.Tokens, func(t search.TokenRow) int64 { return t.H }, same)
+		return kept, &search.Rows{Tokens: fresh}, ok
+	}),
 
 	newIndexTable("idx_ref", "rk int8, p int4", func(a []any, r *search.Rows) int {
 		n := 0
@@ -45,8 +57,13 @@ var indexTables = []*indexTable{
 			n++
 		}
 		return n
-	}, func(a, b *search.Rows) bool {
-		return slices.EqualFunc(a.Refs, b.Refs, func(x, y search.RefRow) bool { return x.RK == y.RK && x.P == y.P })
+	}, func(old, rows *search.Rows) ([]int64, *search.Rows, bool) {
+		type row struct {
+			rk int64
+			p  search.ParamID
+		}
+		kept, fresh, ok := diff(old.Refs, rows.Refs, func(t search.RefRow) int64 { return t.RK }, func(t search.RefRow) row { return row{t.RK, t.P} })
+		return kept, &search.Rows{Refs: fresh}, ok
 	}),
 
 	newIndexTable("idx_date", "k int8, lo int8, hi int8, smin bool, smax bool, wide bool", func(a []any, r *search.Rows) int {
@@ -59,7 +76,10 @@ var indexTables = []*indexTable{
 			push(a[5], t.Wide)
 		}
 		return len(r.Dates)
-	}, func(a, b *search.Rows) bool { return slices.Equal(a.Dates, b.Dates) }),
+	}, func(old, rows *search.Rows) ([]int64, *search.Rows, bool) {
+		kept, fresh, ok := diff(old.Dates, rows.Dates, func(t search.DateRow) int64 { return t.K }, func(t search.DateRow) search.DateRow { return t })
+		return kept, &search.Rows{Dates: fresh}, ok
+	}),
 
 	newIndexTable("idx_string", "k int8, val text, whole text, raw text, smin bool, smax bool", func(a []any, r *search.Rows) int {
 		for _, t := range r.Strings {
@@ -71,10 +91,25 @@ var indexTables = []*indexTable{
 			push(a[5], t.SMax)
 		}
 		return len(r.Strings)
-	}, func(a, b *search.Rows) bool {
-		return slices.EqualFunc(a.Strings, b.Strings, func(x, y search.StringRow) bool {
-			return x.K == y.K && x.Val == y.Val && equalText(x.Whole, y.Whole) && equalText(x.Raw, y.Raw) && x.SMin == y.SMin && x.SMax == y.SMax
-		})
+	}, func(old, rows *search.Rows) ([]int64, *search.Rows, bool) {
+		type row struct {
+			k               int64
+			val, whole, raw string
+			cut, respelled  bool
+			smin, smax      bool
+		}
+		same := func(t search.StringRow) row {
+			r := row{k: t.K, val: t.Val, smin: t.SMin, smax: t.SMax}
+			if t.Whole != nil {
+				r.whole, r.cut = *t.Whole, true
+			}
+			if t.Raw != nil {
+				r.raw, r.respelled = *t.Raw, true
+			}
+			return r
+		}
+		kept, fresh, ok := diff(old.Strings, rows.Strings, func(t search.StringRow) int64 { return t.K }, same)
+		return kept, &search.Rows{Strings: fresh}, ok
 	}),
 
 	newIndexTable("idx_quantity", "k int8, lo numeric, hi numeric, unit int8, utext int8, sys int8, smin bool, smax bool", func(a []any, r *search.Rows) int {
@@ -89,7 +124,22 @@ var indexTables = []*indexTable{
 			push(a[7], t.SMax)
 		}
 		return len(r.Quantities)
-	}, func(a, b *search.Rows) bool { return slices.Equal(a.Quantities, b.Quantities) }),
+	}, func(old, rows *search.Rows) ([]int64, *search.Rows, bool) {
+		kept, fresh, ok := diff(old.Quantities, rows.Quantities, func(t search.QuantityRow) int64 { return t.K }, func(t search.QuantityRow) search.QuantityRow { return t })
+		return kept, &search.Rows{Quantities: fresh}, ok
+	}),
+
+	// full text; empty where it is switched off
+	newIndexTable("idx_text", "words tsvector", func(a []any, r *search.Rows) int {
+		if len(r.Words) == 0 {
+			return 0
+		}
+		words := strings.Join(r.Words, "\n")
+		push(a[0], &words)
+		return 1
+	}, func(old, rows *search.Rows) ([]int64, *search.Rows, bool) {
+		return nil, &search.Rows{Words: rows.Words}, !slices.Equal(old.Words, rows.Words)
+	}),
 }
 
 func push[T any](array any, v T) {
@@ -97,47 +147,75 @@ func push[T any](array any, v T) {
 	*p = append(*p, v)
 }
 
-func equalText(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
+// diff compares the rows of two versions by what same makes of them.
+func diff[T any, C comparable](old, rows []T, key func(T) int64, same func(T) C) (kept []int64, fresh []T, ok bool) {
+	had, has := make(map[C]bool, len(old)), make(map[C]bool, len(rows))
+	for _, t := range old {
+		had[same(t)] = true
+	}
+	for _, t := range rows {
+		has[same(t)] = true
+	}
+	changed := map[int64]bool{}
+	for _, t := range rows {
+		if !had[same(t)] {
+			changed[key(t)] = true
+		}
+	}
+	for _, t := range old {
+		if !has[same(t)] {
+			changed[key(t)] = true
+		}
+	}
+	if len(changed) == 0 {
+		return nil, nil, false
+	}
+	for _, t := range rows {
+		if k := key(t); changed[k] {
+			fresh = append(fresh, t)
+		} else {
+			kept = append(kept, k)
+		}
+	}
+	slices.Sort(kept)
+	return slices.Compact(kept), fresh, true
+}
 
-// newIndexTable writes the statements of a table out of its column list.
-func newIndexTable(name, columns string, fill func([]any, *search.Rows) int, same func(a, b *search.Rows) bool) *indexTable {
-	t := &indexTable{name: name, fill: fill, same: same}
-	var names, params, equal []string
+// casts make a column of what travels as text: decimals, and the words of a
+// resource, one a line.
+var casts = map[string]string{"numeric": "%s::numeric", "tsvector": "array_to_tsvector(string_to_array(%s, E'\\n'))"}
+
+// newIndexTable writes the statements of a table out of its column list, which
+// begins with the key.
+func newIndexTable(name, columns string, fill func([]any, *search.Rows) int, diff func(old, rows *search.Rows) ([]int64, *search.Rows, bool)) *indexTable {
+	t := &indexTable{name: name, fill: fill, diff: diff}
+	var names, params []string
 	for i, c := range strings.Split("rid int8, label int4, "+columns, ", ") {
 		col, typ, _ := strings.Cut(c, " ")
 		names = append(names, col)
 		array := typ
-		if typ == "numeric" {
-			array = "text" // decimals travel as text and are cast when they arrive
+		if casts[typ] != "" {
+			array = "text"
 		}
 		params = append(params, "$"+strconv.Itoa(i+1)+"::"+array+"[]")
 		if i >= 2 {
 			t.columns = append(t.columns, indexColumn{col, typ})
 		}
-		if col != "label" {
-			cast := ""
-			if typ == "numeric" {
-				cast = "::numeric"
-			}
-			equal = append(equal, "t."+col+" IS NOT DISTINCT FROM n."+col+cast)
-		}
 	}
-	equal[0] = "t.rid = n.rid"
 	list := strings.Join(names, ", ")
 	chosen := "n." + strings.Join(names, ", n.")
 	for _, c := range t.columns {
-		if c.typ == "numeric" {
-			chosen = strings.Replace(chosen, "n."+c.name, "n."+c.name+"::numeric", 1)
+		if cast := casts[c.typ]; cast != "" {
+			chosen = strings.Replace(chosen, "n."+c.name, fmt.Sprintf(cast, "n."+c.name), 1)
 		}
 	}
 	from := " FROM unnest(" + strings.Join(params, ", ") + ") AS n(" + list + ")"
-	match := strings.Join(equal, " AND ")
+	key := t.columns[0].name
 	t.insertSQL = "INSERT INTO " + name + " (" + list + ") SELECT " + chosen + from + " " + ScopeMark
-	t.deleteSQL = "DELETE FROM " + name + " WHERE rid = ANY($1) " + ScopeMark
-	last := "$" + strconv.Itoa(len(names)+1)
-	t.deleteStaleSQL = "DELETE FROM " + name + " AS t WHERE t.rid = ANY(" + last + "::int8[]) AND NOT EXISTS (SELECT 1" + from + " WHERE " + match + " AND t.label = n.label) " + ScopeMark
-	t.insertNewSQL = "INSERT INTO " + name + " (" + list + ") SELECT " + chosen + from +
-		" WHERE NOT EXISTS (SELECT 1 FROM " + name + " AS t WHERE " + match + ") " + ScopeMark
+	t.clearOneSQL = "DELETE FROM " + name + " WHERE rid = $1 " + ScopeMark
+	t.clearSQL = "DELETE FROM " + name + " WHERE rid = ANY($1::int8[]) " + ScopeMark
+	t.pruneOneSQL = "DELETE FROM " + name + " WHERE rid = $1 AND " + key + " <> ALL($2::int8[]) " + ScopeMark
+	t.pruneSQL = "DELETE FROM " + name + " AS t WHERE t.rid = ANY($1::int8[]) AND NOT EXISTS (SELECT 1 FROM unnest($2::int8[], $3::int8[]) AS n(rid, key) WHERE n.rid = t.rid AND n.key = t." + key + ") " + ScopeMark
 	return t
 }
 
@@ -159,7 +237,7 @@ func (t *indexTable) newWrite() *indexWrite {
 			w.arrays = append(w.arrays, &[]int32{})
 		case "bool":
 			w.arrays = append(w.arrays, &[]bool{})
-		default: // text, and numeric as text
+		default: // text, and what is cast from it
 			w.arrays = append(w.arrays, &[]*string{})
 		}
 	}
@@ -180,17 +258,18 @@ func (w *indexWrite) args() []any { return append([]any{w.rids, w.labels}, w.arr
 
 // indexChanges are the index rows of a set of changes.
 type indexChanges struct {
-	created  []*indexWrite // of resources without rows so far
-	replaced []*indexWrite // of resources with rows, where the table's rows differ
-	touched  [][]int64     // by table: the resources in replaced
-	gone     []int64       // resources whose rows all go
+	created []*indexWrite // rows that come, by table
+	pruned  []pruning     // rows that go, by table
+	gone    []int64       // resources whose rows all go
 }
 
+// pruning names resources, and pairwise the resources and keys of the rows that stay.
+type pruning struct{ rids, keptRIDs, keptKeys []int64 }
+
 func newIndexChanges() *indexChanges {
-	c := &indexChanges{touched: make([][]int64, len(indexTables))}
+	c := &indexChanges{pruned: make([]pruning, len(indexTables))}
 	for _, t := range indexTables {
 		c.created = append(c.created, t.newWrite())
-		c.replaced = append(c.replaced, t.newWrite())
 	}
 	return c
 }
@@ -201,29 +280,49 @@ func (c *indexChanges) create(rid int64, label int32, rows *search.Rows) {
 	}
 }
 
-// replace leaves out the tables whose rows stay as they are.
+// replace leaves alone the tables whose rows stay as they are, and in the
+// others the rows with the keys that do, if the old rows are known and stand
+// under the same label. Whatever else a table holds of the resource goes.
 func (c *indexChanges) replace(rid int64, label int32, old, rows *search.Rows, sameLabel bool) {
+	if !sameLabel || old == nil || rows == nil {
+		c.gone = append(c.gone, rid)
+		c.create(rid, label, rows)
+		return
+	}
 	for i, t := range indexTables {
-		if sameLabel && old != nil && t.same(old, rows) {
+		kept, fresh, ok := t.diff(old, rows)
+		if !ok {
 			continue
 		}
-		c.replaced[i].add(rid, label, rows)
-		c.touched[i] = append(c.touched[i], rid)
+		p := &c.pruned[i]
+		p.rids = append(p.rids, rid)
+		for _, key := range kept {
+			p.keptRIDs, p.keptKeys = append(p.keptRIDs, rid), append(p.keptKeys, key)
+		}
+		c.created[i].add(rid, label, fresh)
 	}
 }
 
 // queue adds the statements to a batch: removals first.
 func (c *indexChanges) queue(b *pgx.Batch) {
 	for i, t := range indexTables {
-		if len(c.gone) > 0 {
-			b.Queue(t.deleteSQL, c.gone)
+		switch len(c.gone) {
+		case 0:
+		case 1:
+			b.Queue(t.clearOneSQL, c.gone[0])
+		default:
+			b.Queue(t.clearSQL, c.gone)
 		}
-		if len(c.touched[i]) > 0 {
-			args := c.replaced[i].args()
-			b.Queue(t.deleteStaleSQL, append(args[:len(args):len(args)], c.touched[i])...)
-			if len(c.replaced[i].rids) > 0 {
-				b.Queue(t.insertNewSQL, args...)
-			}
+		switch p := c.pruned[i]; {
+		case len(p.rids) == 0:
+		case len(p.rids) == 1 && len(p.keptKeys) == 0:
+			b.Queue(t.clearOneSQL, p.rids[0])
+		case len(p.keptKeys) == 0:
+			b.Queue(t.clearSQL, p.rids)
+		case len(p.rids) > 1:
+			b.Queue(t.pruneSQL, p.rids, p.keptRIDs, p.keptKeys)
+		default:
+			b.Queue(t.pruneOneSQL, p.rids[0], p.keptKeys)
 		}
 		if w := c.created[i]; len(w.rids) > 0 {
 			b.Queue(t.insertSQL, w.args()...)

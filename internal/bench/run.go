@@ -106,9 +106,6 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 		if _, err := b.pool.Exec(ctx, "VACUUM (ANALYZE)"); err != nil {
 			b.report.note("VACUUM ANALYZE: %v", err)
 		}
-		if _, err := b.pool.Exec(ctx, "CHECKPOINT"); err != nil {
-			b.report.note("CHECKPOINT: %v", err)
-		}
 		b.facts(ctx, pid)
 	}
 	if err := b.sample.read(ctx, b.c); err != nil {
