@@ -200,8 +200,8 @@ func (p *Pair) learn(whole, part string) {
 }
 
 var (
-	// the Bundle of an answer has an id and a time of its own
-	bundleHead = regexp.MustCompile(`("resourceType":"Bundle","id":)"[^"]*"(,"meta":\{"lastUpdated":)"[^"]*"`)
+	// the Bundle of an answer has a time of its own
+	bundleHead = regexp.MustCompile(`("resourceType":"Bundle","meta":\{"lastUpdated":)"[^"]*"`)
 	cursorText = regexp.MustCompile(`_cursor=[A-Za-z0-9_-]+`)
 )
 
@@ -219,7 +219,7 @@ func canonical(a answer) string {
 		values := slices.Clone(a.header[name])
 		fmt.Fprintf(&b, "%s: %s\n", name, strings.Join(values, "; "))
 	}
-	body := bundleHead.ReplaceAllString(a.body, `$1"-"$2"-"`)
+	body := bundleHead.ReplaceAllString(a.body, `$1"-"`)
 	b.WriteString("\n" + cursorText.ReplaceAllString(body, "_cursor=-"))
 	return b.String()
 }
