@@ -432,6 +432,9 @@ func (c *compilation) drivers(p plan, ordered bool) []arm {
 // joinable tells that joining the scan finds a resource no more than once, so
 // that PostgreSQL may begin at it.
 func joinable(s *scan) bool {
+	if s.rel == Text { // one row a resource
+		return true
+	}
 	return s.unique && s.dict == nil && s.rel != Resource && len(distinct(s.keys)) == 1 && len(s.ps) <= 1
 }
 

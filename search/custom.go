@@ -49,6 +49,9 @@ func (r *Registry) Add(def *fhir.SearchParam, state State) error {
 	return nil
 }
 
+// Check tells whether Add would take a search parameter; its errors are those of Add.
+func (r *Registry) Check(def *fhir.SearchParam) error { return r.check(def) }
+
 // Remove takes a search parameter that was added away. Its rows may be deleted
 // afterwards; it tells whether there was one.
 func (r *Registry) Remove(url string) bool {

@@ -152,7 +152,7 @@ func lexeme(word string, beginning bool) string {
 
 // textScan finds resources by a tsquery.
 func textScan(types []string, query string) cond {
-	return &scan{rel: Text, types: types, order: rankOpen, where: func(c *compilation, a string) string {
+	return &scan{rel: Text, types: types, unique: true, order: rankOpen, where: func(c *compilation, a string) string {
 		return a + ".words @@ " + c.arg(query) + "::tsquery"
 	}}
 }

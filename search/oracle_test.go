@@ -1020,3 +1020,71 @@ func elementOf(f found) (fhirpath.Value, bool) {
 	}
 	return fhirpath.Element(f.n, fhir.Node{}, f.typ)
 }
+
+// included are the rids that a page of matches brings with it.
+func (o *oracle) included(req Request, page []int64) []int64 {
+	have := map[int64]bool{}
+	for _, r := range page {
+		have[r] = true
+	}
+	var out []int64
+	step := func(from []int64, iterateOnly bool) []int64 {
+		var next []int64
+		add := func(s *stored) {
+			if !have[s.rid] {
+				have[s.rid] = true
+				next = append(next, s.rid)
+			}
+		}
+		for _, kv := range req.Params {
+			name, modifier, _ := strings.Cut(kv.Name, ":")
+			if name != "_include" && name != "_revinclude" || iterateOnly && modifier == "" {
+				continue
+			}
+			parts := append(strings.Split(kv.Value, ":"), "", "")
+			refsOf := func(s *stored) []*stored {
+				var all []*stored
+				for _, p := range o.w.reg.defs.SearchParams(s.typ) {
+					if p.Type != "reference" || p.Expression == "" || parts[1] != "*" && parts[0] != "*" && p.Code != parts[1] {
+						continue
+					}
+					for _, f := range o.values(p, s) {
+						for _, r := range o.refs(f, s) {
+							for _, t := range o.resolve(f, r) {
+								if parts[2] == "" || t.typ == parts[2] {
+									all = append(all, t)
+								}
+							}
+						}
+					}
+				}
+				return all
+			}
+			for _, rid := range from {
+				s := o.w.docs[rid-1]
+				if name == "_include" {
+					if parts[0] == "*" || s.typ == parts[0] {
+						for _, t := range refsOf(s) {
+							add(t)
+						}
+					}
+					continue
+				}
+				for _, other := range o.w.docs {
+					if (parts[0] == "*" || other.typ == parts[0]) && slices.Contains(refsOf(other), s) {
+						add(other)
+					}
+				}
+			}
+		}
+		return next
+	}
+	next := step(page, false)
+	out = append(out, next...)
+	for range 4 {
+		next = step(next, true)
+		out = append(out, next...)
+	}
+	slices.Sort(out)
+	return out
+}

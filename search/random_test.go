@@ -27,23 +27,13 @@ func TestOracle(t *testing.T) {
 	w.synthea(t, "synthea/synthea-2.4.0-2019.tar.zst", 5)
 	w.examples(t)
 	w.flush(t, 0)
-	o := newOracle(w)
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("INGLE_SEED"); s != "" {
 		fmt.Sscan(s, &seed)
 	}
 	t.Logf("%d resources, %d searches, INGLE_SEED=%d", len(w.docs), n, seed)
-	g := &generator{o: o, r: rand.New(rand.NewPCG(seed, 1))}
-	for _, s := range w.docs {
-		if g.byType == nil {
-			g.byType = map[string][]*stored{}
-		}
-		g.byType[s.typ] = append(g.byType[s.typ], s)
-	}
-	for typ := range g.byType {
-		g.types = append(g.types, typ)
-	}
-	slices.Sort(g.types)
+	g := newGenerator(w, seed)
+	o := g.o
 	failed, hits := 0, 0
 	for i := 0; i < n; i++ {
 		text := g.search()
@@ -436,3 +426,116 @@ func (g *generator) compositeValue(p *fhir.SearchParam, base found, s *stored) s
 }
 
 func testRand(seed int64) *rand.Rand { return rand.New(rand.NewPCG(uint64(seed), 7)) }
+
+// TestOracleIncludes compares what random pages include with the oracle.
+func TestOracleIncludes(t *testing.T) {
+	n := 150
+	if os.Getenv("INGLE_LONG") != "" {
+		n = 1500
+	}
+	w := newWorld(t, registry(t))
+	w.synthea(t, "synthea/synthea-2.4.0-2019.tar.zst", 1)
+	w.examples(t)
+	w.flush(t, 0)
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("INGLE_SEED"); s != "" {
+		fmt.Sscan(s, &seed)
+	}
+	t.Logf("%d resources, INGLE_SEED=%d", len(w.docs), seed)
+	g := newGenerator(w, seed)
+	failed, with := 0, 0
+	for i := 0; i < n; i++ {
+		typ := pick(g.r, g.types)
+		if g.chance(0.5) {
+			typ = pick(g.r, []string{"Observation", "Patient", "Encounter", "QuestionnaireResponse", "MedicationRequest", "Composition", "Library"})
+		}
+		req := request(typ)
+		for range 1 + g.r.IntN(3) {
+			if kv, ok := g.include(typ); ok {
+				req.Params = append(req.Params, kv)
+			}
+		}
+		if len(req.Params) == 0 {
+			continue
+		}
+		count := 1 + g.r.IntN(4)
+		req.Params = append(req.Params, KV{"_count", fmt.Sprint(count)})
+		q, _, err := w.reg.Parse(req)
+		if err != nil {
+			t.Errorf("%v: %v", req.Params, err)
+			continue
+		}
+		st, err := w.reg.Compile(q, tables{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hits, err := w.run(t, st)
+		if err != nil {
+			t.Fatalf("%v: %v", req.Params, err)
+		}
+		var page, got []int64
+		for _, h := range hits {
+			if h.mode == 1 {
+				got = append(got, h.rid)
+			} else if len(page) < count {
+				page = append(page, h.rid)
+			}
+		}
+		slices.Sort(got)
+		if want := g.o.included(req, page); !slices.Equal(got, want) {
+			t.Errorf("%s %v of %s: %s", typ, req.Params, w.docs[page[0]-1].id, w.difference(got, want))
+			if failed++; failed > 8 {
+				t.Fatal("too many differences")
+			}
+		} else if len(want) > 0 {
+			with++
+		}
+	}
+	t.Logf("include oracle: %d passed, %d failed; %d of them included something", n-failed, failed, with)
+}
+
+func newGenerator(w *world, seed uint64) *generator {
+	g := &generator{o: newOracle(w), r: rand.New(rand.NewPCG(seed, 1)), byType: map[string][]*stored{}}
+	for _, s := range w.docs {
+		g.byType[s.typ] = append(g.byType[s.typ], s)
+	}
+	for typ := range g.byType {
+		g.types = append(g.types, typ)
+	}
+	slices.Sort(g.types)
+	return g
+}
+
+// include is a random _include or _revinclude of a search on a type.
+func (g *generator) include(typ string) (KV, bool) {
+	refs := func(typ string) []*Param {
+		return slices.DeleteFunc(slices.Clone(g.o.w.reg.Params(typ)), func(p *Param) bool { return p.Type != "reference" || !p.indexed })
+	}
+	name, source := "_include", typ
+	iterate := g.chance(0.3)
+	reverse := g.chance(0.5)
+	if reverse {
+		name = "_revinclude"
+	}
+	if iterate || reverse {
+		source = pick(g.r, g.types)
+		if g.chance(0.4) {
+			source = pick(g.r, []string{"Observation", "Encounter", "Condition", "Claim", "Patient", "DiagnosticReport"})
+		}
+	}
+	if iterate {
+		name += ":iterate"
+	}
+	list := refs(source)
+	if len(list) == 0 {
+		return KV{}, false
+	}
+	p := pick(g.r, list)
+	switch {
+	case g.chance(0.1):
+		return KV{name, source + ":*"}, true
+	case g.chance(0.2) && len(p.Targets) > 0:
+		return KV{name, source + ":" + p.Code + ":" + pick(g.r, p.Targets)}, true
+	}
+	return KV{name, source + ":" + p.Code}, true
+}

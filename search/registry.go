@@ -16,6 +16,8 @@ type Registry struct {
 	// fullText: words are extracted and searched.
 	fullText bool
 
+	systems sync.Map // of the value sets that codes are bound to, by URL
+
 	mu     sync.RWMutex
 	types  map[string]*typeIndex
 	custom map[string]*custom // by canonical URL

@@ -295,6 +295,9 @@ func (r *Registry) implies(p *Param, system, code string) bool {
 
 // systemsOf are the code systems of a value set in the definitions.
 func (r *Registry) systemsOf(valueSet string, depth int) []string {
+	if have, ok := r.systems.Load(valueSet); ok {
+		return have.([]string)
+	}
 	raw, ok := r.defs.CanonicalOf("ValueSet", valueSet)
 	if !ok || depth > 4 {
 		return nil
@@ -312,6 +315,7 @@ func (r *Registry) systemsOf(valueSet string, depth int) []string {
 			out = append(out, r.systemsOf(vs.Text(), depth+1)...)
 		}
 	}
+	r.systems.Store(valueSet, out)
 	return out
 }
 
