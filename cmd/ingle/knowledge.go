@@ -14,6 +14,7 @@ import (
 	"ingle/internal/config"
 	"ingle/profiles"
 	"ingle/profiles/ncpi"
+	"ingle/search"
 	"ingle/store"
 	"ingle/terminology"
 )
@@ -25,6 +26,7 @@ type knowledge struct {
 	all         *profiles.Registry // and what is stored: what validation goes by
 	validator   *profiles.Validator
 	terminology *terminology.Service
+	parameters  *parameters        // search parameters that are stored
 	stored      *store.Conformance // what is stored, by canonical URL, as each caller may see it
 	log         *slog.Logger
 
@@ -32,8 +34,9 @@ type knowledge struct {
 	since map[string]time.Time // by resource type: the last change that was seen
 }
 
-func newKnowledge(c *config.Config, defs *fhir.Definitions, log *slog.Logger) (*knowledge, error) {
-	k := &knowledge{packages: profiles.NewRegistry(defs), all: profiles.NewRegistry(defs), log: log, since: map[string]time.Time{}}
+func newKnowledge(c *config.Config, defs *fhir.Definitions, registry *search.Registry, log *slog.Logger) (*knowledge, error) {
+	k := &knowledge{packages: profiles.NewRegistry(defs), all: profiles.NewRegistry(defs), log: log, since: map[string]time.Time{},
+		parameters: &parameters{registry: registry, log: log, byID: map[string]*fhir.SearchParam{}, ready: map[string]bool{}}}
 	guide, err := ncpi.Package()
 	if err != nil {
 		return nil, err
@@ -90,6 +93,9 @@ func (k *knowledge) committed(changes []store.Change) {
 }
 
 func (k *knowledge) changed(resourceType, id string, body []byte) {
+	if resourceType == "SearchParameter" {
+		k.parameters.changed(id, body)
+	}
 	if err := k.all.Changed(resourceType, id, body); err != nil {
 		k.log.Warn("a stored conformance resource cannot be used", "resource", resourceType+"/"+id, "error", err)
 	}
@@ -97,7 +103,7 @@ func (k *knowledge) changed(resourceType, id string, body []byte) {
 
 // followEvery is how late a server hears of conformance resources that another
 // one stored.
-const followEvery = 5 * time.Second
+const followEvery = 2 * time.Second
 
 // follow keeps up with what other servers store, until ctx ends.
 func (k *knowledge) follow(ctx context.Context, db *store.DB, defs *fhir.Definitions) {
@@ -154,7 +160,7 @@ func (k *knowledge) catchUp(ctx context.Context, db *store.DB, defs *fhir.Defini
 		// a commit may come later than its time says
 		k.since[t] = newest.Add(-10 * time.Second)
 	}
-	return nil
+	return k.parameters.catchUp(ctx, db)
 }
 
 // bindings lets validation ask the terminology service.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,7 +72,10 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	}
 	defs := r4.Definitions()
 	registry := search.NewRegistry(defs)
-	known, err := newKnowledge(c, defs, log)
+	if c.Search.FullText {
+		registry.EnableFullText()
+	}
+	known, err := newKnowledge(c, defs, registry, log)
 	if err != nil {
 		return err
 	}
@@ -117,9 +121,10 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { served <- srv.Serve(serving, listener) }()
-	following := make(chan struct{})
-	go func() { defer close(following); known.follow(serving, db, defs) }()
-	defer func() { stop(); <-following }()
+	var beside sync.WaitGroup
+	beside.Go(func() { known.follow(serving, db, defs) })
+	beside.Go(func() { work(serving, db, log) })
+	defer func() { stop(); beside.Wait() }()
 	if c.Demo {
 		if err := loadDemo(ctx, db, service, base, out); err != nil && ctx.Err() == nil {
 			stop()

@@ -67,7 +67,7 @@ func interactions(c *config.Config, db *store.DB, registry *search.Registry, def
 		Database:    db,
 		Registry:    registry,
 		Definitions: defs,
-		Validator:   known.validator.Gate(),
+		Validator:   gate{known.validator.Gate(), known.parameters},
 		Terminology: known.terminology,
 
 		TerminologySource: known.source(defs),

@@ -99,6 +99,7 @@ type Search struct {
 	Count      int                   `key:"count" default:"50" min:"1" max:"10000" doc:"Matches on a page when _count is absent."`
 	CountMax   int                   `key:"count_max" default:"1000" min:"1" max:"10000" doc:"Matches on a page at most; a larger _count is lowered to it."`
 	Total      string                `key:"total" default:"none" oneof:"none|estimate|accurate" doc:"Bundle.total when _total is absent."`
+	FullText   bool                  `key:"full_text" default:"false" doc:"Index the words of every resource for _text, _content and :text. What is stored already is indexed by $reindex."`
 	Trigrams   bool                  `key:"trigrams" pending:"true" default:"true" doc:"Use the extension pg_trgm for :contains where the database has it or lets Ingle make it."`
 	Parameters []string              `key:"parameters" doc:"Files or folders of SearchParameter resources to load at start."`
 	Types      map[string]SearchType `key:"types" pending:"true" doc:"What searches of a resource type may use, by type."`

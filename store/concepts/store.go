@@ -263,21 +263,30 @@ func (a adder) where(id int32, sel *Selection) string {
 	return strings.Join(conds, " AND ")
 }
 
-// spans writes the condition that a place lies in one of the spans.
+// spans writes the condition that a place lies in one of the spans, which are
+// in order. More than a few are one multirange inside their outer bounds: a
+// binary search for each row.
 func (a adder) spans(spans []Span) string {
 	if len(spans) == 0 {
 		return "false"
 	}
-	if len(spans) <= 8 {
+	if len(spans) <= 2 {
 		var or []string
 		for _, s := range spans {
 			or = append(or, fmt.Sprintf("c.place BETWEEN %s AND %s", a(s.Lo), a(s.Hi)))
 		}
 		return "(" + strings.Join(or, " OR ") + ")"
 	}
-	lo, hi := make([]int64, len(spans)), make([]int64, len(spans))
+	lo, hi := spans[0].Lo, spans[0].Hi
+	text := make([]byte, 0, 16*len(spans))
 	for i, s := range spans {
-		lo[i], hi[i] = s.Lo, s.Hi
+		lo, hi = min(lo, s.Lo), max(hi, s.Hi)
+		sep := byte(',')
+		if i == 0 {
+			sep = '{'
+		}
+		text = fmt.Appendf(append(text, sep), "[%d,%d]", s.Lo, s.Hi)
 	}
-	return fmt.Sprintf("EXISTS (SELECT 1 FROM unnest(%s::int8[], %s::int8[]) s(lo, hi) WHERE c.place BETWEEN s.lo AND s.hi)", a(lo), a(hi))
+	text = append(text, '}')
+	return fmt.Sprintf("(c.place BETWEEN %s AND %s AND c.place <@ %s::text::int4multirange)", a(lo), a(hi), a(string(text)))
 }

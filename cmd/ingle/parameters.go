@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"ingle/authz"
+	"ingle/fhir"
+	"ingle/interaction"
+	"ingle/profiles"
+	"ingle/search"
+	"ingle/store"
+)
+
+// parameters keeps the registry of search parameters in step with the stored
+// SearchParameter resources. A new one is building: from then on every write
+// fills its index, a job takes the rows out of what was there before, and only
+// when that is done searches may name it.
+type parameters struct {
+	registry *search.Registry
+	log      *slog.Logger
+
+	mu    sync.Mutex
+	byID  map[string]*fhir.SearchParam // logical id → what it defines
+	ready map[string]bool              // subjects whose job is done
+}
+
+// buildDelay is when the job of a new parameter begins: every server on the
+// database has heard of the parameter by then.
+const buildDelay = followEvery + 2*time.Second
+
+// subject names a definition in the list of jobs: a changed one is a new subject.
+func subject(p *fhir.SearchParam) string {
+	return strings.Join([]string{p.URL, p.Code, p.Type, strings.Join(p.Base, ","), p.Expression}, " ")
+}
+
+// read reads a SearchParameter resource; nil if it takes no part: it is
+// not active, or one of FHIR's own.
+func (p *parameters) read(n fhir.Node) *fhir.SearchParam {
+	if n.Get("status").Text() != "active" {
+		return nil
+	}
+	def := &fhir.SearchParam{
+		URL: n.Get("url").Text(), Code: n.Get("code").Text(), Type: n.Get("type").Text(), Expression: n.Get("expression").Text(),
+		Base: texts(n.Get("base")), Target: texts(n.Get("target")), Comparators: texts(n.Get("comparator")), Modifiers: texts(n.Get("modifier")),
+		Chain: texts(n.Get("chain")), MultipleOr: n.Get("multipleOr").Text() != "false", MultipleAnd: n.Get("multipleAnd").Text() != "false",
+		Description: n.Get("description").Text(), DerivedFrom: n.Get("derivedFrom").Text(),
+	}
+	for c := n.Get("component").First(); c.Valid(); c = c.Next() {
+		def.Components = append(def.Components, fhir.SearchComponent{Definition: c.Get("definition").Text(), Expression: c.Get("expression").Text()})
+	}
+	return def
+}
+
+func texts(list fhir.Node) []string {
+	var out []string
+	for n := list.First(); n.Valid(); n = n.Next() {
+		out = append(out, n.Text())
+	}
+	return out
+}
+
+// changed takes a stored SearchParameter in, or away where body is nil.
+func (p *parameters) changed(id string, body []byte) {
+	var def *fhir.SearchParam
+	if body != nil {
+		doc, err := fhir.Parse(body, fhir.Limits{})
+		if err != nil {
+			return // not reached: it was parsed before it was stored
+		}
+		def = p.read(doc.Root())
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.byID[id]
+	if old != nil && (def == nil || old.URL != def.URL) {
+		p.registry.Remove(old.URL)
+		delete(p.byID, id)
+	}
+	if def == nil || old != nil && subject(old) == subject(def) {
+		return
+	}
+	state := search.Building
+	if p.ready[subject(def)] {
+		state = search.Active
+	}
+	if err := p.registry.Add(def, state); err != nil {
+		p.log.Warn("a stored SearchParameter is not in use", "id", id, "reason", err)
+		return
+	}
+	p.byID[id] = def
+}
+
+// catchUp starts jobs for the parameters that are building, and activates those
+// whose job is done.
+func (p *parameters) catchUp(ctx context.Context, db *store.DB) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.byID) == 0 {
+		return nil
+	}
+	session := db.As(authz.System("search-parameters"))
+	jobs, err := session.ReindexJobs(ctx)
+	if err != nil {
+		return err
+	}
+	for id, def := range p.byID {
+		if p.ready[subject(def)] {
+			continue
+		}
+		switch job := jobs[subject(def)]; {
+		case job == nil || job.State == "failed":
+			if _, err := session.StartReindex(ctx, subject(def), p.registry.Bases(def), buildDelay); err != nil {
+				return err
+			}
+		case job.State == "done":
+			p.ready[subject(def)] = true
+			if err := p.registry.Add(def, search.Active); err != nil {
+				return err
+			}
+			p.log.Info("a search parameter is active", "id", id, "resources", job.Done)
+		}
+	}
+	return nil
+}
+
+// gate refuses to store an active SearchParameter that cannot be indexed.
+type gate struct {
+	profiles.Gate
+	parameters *parameters
+}
+
+var _ interaction.Validator = gate{}
+
+// Validate implements interaction.Validator.
+func (g gate) Validate(ctx context.Context, resource fhir.Node) ([]fhir.Issue, error) {
+	issues, err := g.Gate.Validate(ctx, resource)
+	if err != nil || resource.Get("resourceType").Text() != "SearchParameter" {
+		return issues, err
+	}
+	def := g.parameters.read(resource)
+	if def == nil {
+		return issues, nil
+	}
+	fault := fhir.AsError(g.parameters.registry.Check(def))
+	if fault == nil {
+		return issues, nil
+	}
+	is := fault.Issues[0]
+	is.Line, is.Col = resource.LineCol()
+	switch is.Expression[0] {
+	case "SearchParameter.url", "SearchParameter.code": // FHIR has it already: stored, and without effect
+		is.Severity = fhir.SeverityWarning
+		return append(issues, is), nil
+	}
+	return nil, &fhir.Error{Status: fault.Status, Issues: []fhir.Issue{is}}
+}
+
+// work runs jobs until ctx ends.
+func work(ctx context.Context, db *store.DB, log *slog.Logger) {
+	session := db.As(authz.System("reindex"))
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		job, err := session.RunReindex(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			log.Error("reindexing stopped; it goes on from there", "error", err)
+		case job != nil:
+			log.Info("reindexed", "job", job.ID, "resources", job.Done)
+			continue // perhaps there is another one
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

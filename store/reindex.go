@@ -1,0 +1,212 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"ingle/authz"
+	"ingle/fhir"
+	"ingle/search"
+)
+
+// ReindexJob is the work of taking index rows out of stored resources again: a
+// search parameter was added, or the extraction has changed.
+type ReindexJob struct {
+	ID       int64
+	Subject  string   // what for; a search parameter's canonical URL with version
+	Types    []string // resource types to go through, nil for all
+	State    string   // waiting, running, done, failed
+	Done     int64    // resources so far
+	Message  string   // why it failed
+	position int64
+}
+
+// reindexBatch is how many resources are locked and written at once, and
+// jobLease how long a silent server keeps its job.
+const (
+	reindexBatch = 200
+	jobLease     = 30 * time.Second
+)
+
+var errNotSystem = errors.New("store: only the server's own work may reindex")
+
+// StartReindex adds a job that begins after the delay, unless one for the same
+// subject waits or runs. It returns the job's number.
+func (s *Session) StartReindex(ctx context.Context, subject string, types []string, delay time.Duration) (int64, error) {
+	if !s.scope.IsSystem() {
+		return 0, errNotSystem
+	}
+	numbers := []int16{}
+	for _, t := range types {
+		numbers = append(numbers, s.db.defs.TypeNumber(t))
+	}
+	var id int64
+	err := s.db.pool.QueryRow(ctx, `WITH open AS (SELECT id FROM job WHERE kind = 'reindex' AND subject = $1 AND state IN ('waiting', 'running') ORDER BY id LIMIT 1),
+		added AS (INSERT INTO job (kind, subject, types, begins) SELECT 'reindex', $1, $2, now() + $3 WHERE NOT EXISTS (SELECT 1 FROM open) RETURNING id)
+		SELECT id FROM open UNION ALL SELECT id FROM added`, subject, numbers, delay).Scan(&id)
+	if err != nil {
+		return 0, domain(ctx, fmt.Errorf("start to reindex: %w", err))
+	}
+	return id, nil
+}
+
+const jobColumns = "id, subject, types, state, done, message, position"
+
+// ReindexJobs returns the newest job of each subject.
+func (s *Session) ReindexJobs(ctx context.Context) (map[string]*ReindexJob, error) {
+	if !s.scope.IsSystem() {
+		return nil, errNotSystem
+	}
+	rows, err := s.db.pool.Query(ctx, "SELECT DISTINCT ON (subject) "+jobColumns+" FROM job WHERE kind = 'reindex' ORDER BY subject, id DESC")
+	if err != nil {
+		return nil, domain(ctx, fmt.Errorf("read the jobs: %w", err))
+	}
+	out := map[string]*ReindexJob{}
+	jobs, err := pgx.CollectRows(rows, s.db.job)
+	for _, j := range jobs {
+		out[j.Subject] = j
+	}
+	return out, domain(ctx, err)
+}
+
+// ReindexJob returns a job by its number, nil if there is none.
+func (s *Session) ReindexJob(ctx context.Context, id int64) (*ReindexJob, error) {
+	if !s.scope.IsSystem() {
+		return nil, errNotSystem
+	}
+	rows, err := s.db.pool.Query(ctx, "SELECT "+jobColumns+" FROM job WHERE id = $1", id)
+	if err != nil {
+		return nil, domain(ctx, fmt.Errorf("read a job: %w", err))
+	}
+	job, err := pgx.CollectExactlyOneRow(rows, s.db.job)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return job, domain(ctx, err)
+}
+
+func (db *DB) job(row pgx.CollectableRow) (*ReindexJob, error) {
+	j := &ReindexJob{}
+	var types []int16
+	if err := row.Scan(&j.ID, &j.Subject, &types, &j.State, &j.Done, &j.Message, &j.position); err != nil {
+		return nil, err
+	}
+	for _, n := range types {
+		j.Types = append(j.Types, db.defs.TypeName(n))
+	}
+	return j, nil
+}
+
+// RunReindex takes one job that is due, or that its server left, and works on it
+// until it is done or ctx ends. It returns nil if there was none.
+func (s *Session) RunReindex(ctx context.Context) (*ReindexJob, error) {
+	if !s.scope.IsSystem() {
+		return nil, errNotSystem
+	}
+	rows, err := s.db.pool.Query(ctx, `UPDATE job SET state = 'running', leased = now() + $1 WHERE id = (
+		SELECT id FROM job WHERE kind = 'reindex' AND begins <= now() AND (state = 'waiting' OR state = 'running' AND leased < now())
+		ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING `+jobColumns, jobLease)
+	if err != nil {
+		return nil, domain(ctx, fmt.Errorf("take a job: %w", err))
+	}
+	job, err := pgx.CollectExactlyOneRow(rows, s.db.job)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, domain(ctx, err)
+	}
+	for {
+		n, err := s.reindexBatch(ctx, job)
+		if err != nil {
+			if transient(err) {
+				continue
+			}
+			return job, domain(ctx, err) // the lease runs out, and it goes on from there
+		}
+		if n < reindexBatch {
+			job.State = "done"
+			_, err := s.db.pool.Exec(ctx, `UPDATE job SET state = 'done', ended = now() WHERE id = $1`, job.ID)
+			return job, domain(ctx, err)
+		}
+	}
+}
+
+// reindexBatch writes the index rows of the next resources anew, and the place
+// it has come to, in one transaction.
+func (s *Session) reindexBatch(ctx context.Context, job *ReindexJob) (n int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.db.opts.WriteTimeout)
+	defer cancel()
+	tx, err := s.db.pool.Begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	v, err := s.visible(ctx, authz.Read)
+	if err != nil {
+		return 0, err
+	}
+	var args search.Args
+	sql := "SELECT rid, label, " + bodyText + " FROM " + v.From(search.Resource, job.Types, "r", &args) + " WHERE rid > " + args.Add(job.position)
+	if job.Types != nil {
+		numbers := make([]int16, len(job.Types))
+		for i, t := range job.Types {
+			numbers[i] = s.db.defs.TypeNumber(t)
+		}
+		sql += " AND rtype = ANY(" + args.Add(numbers) + ")"
+	}
+	// whoever changes one of them waits, and writes its rows after ours
+	rows, err := tx.Query(ctx, sql+" ORDER BY rid LIMIT "+args.Add(reindexBatch)+" FOR NO KEY UPDATE", args.Values()...)
+	if err != nil {
+		return 0, err
+	}
+	index := newIndexChanges()
+	var coded []Change
+	position, n, err := s.reindexed(rows, index, &coded)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	if err := s.db.tokens.learn(ctx, s.db.pool, coded); err != nil {
+		return 0, err
+	}
+	b := &pgx.Batch{}
+	index.queue(b)
+	b.Queue(`UPDATE job SET position = $2, done = done + $3, leased = now() + $4 WHERE id = $1`, job.ID, position, n, jobLease)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return 0, err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return 0, err
+	}
+	job.position, job.Done = position, job.Done+int64(n)
+	return n, nil
+}
+
+func (s *Session) reindexed(rows pgx.Rows, index *indexChanges, coded *[]Change) (position int64, n int, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		var rid int64
+		var label int32
+		var body []byte
+		if err := rows.Scan(&rid, &label, &body); err != nil {
+			return 0, 0, err
+		}
+		doc, err := fhir.Parse(body, fhir.Limits{})
+		if err != nil {
+			return 0, 0, fmt.Errorf("reindex: a stored resource cannot be read: %w", err)
+		}
+		found, err := s.db.reg.IndexRows(doc)
+		if err != nil {
+			return 0, 0, fmt.Errorf("reindex: %w", err)
+		}
+		index.replace(rid, label, nil, found, true)
+		*coded = append(*coded, Change{Rows: found})
+		position = rid
+		n++
+	}
+	return position, n, rows.Err()
+}
