@@ -104,10 +104,18 @@ func (r *run) check(inv *invariant, it *item) {
 		r.warn(it.at(), fhir.CodeException, inv.source, "the constraint %s cannot be checked: %v", inv.key, err)
 	case ok:
 	case isError:
-		r.fail(it.at(), fhir.CodeInvariant, inv.source, "%s: %s (the rule is %s)", inv.key, inv.human, inv.expression)
+		r.fail(it.at(), fhir.CodeInvariant, inv.source, "%s: %s (the rule is %s)", inv.key, inv.human, ruleText(inv.expression))
 	default:
-		r.warn(it.at(), fhir.CodeInvariant, inv.source, "%s: %s (the rule is %s)", inv.key, inv.human, inv.expression)
+		r.warn(it.at(), fhir.CodeInvariant, inv.source, "%s: %s (the rule is %s)", inv.key, inv.human, ruleText(inv.expression))
 	}
+}
+
+// ruleText cuts long rules.
+func ruleText(s string) string {
+	if r := []rune(s); len(r) > 200 {
+		return string(r[:200]) + "…"
+	}
+	return s
 }
 
 // expression compiles an expression that is not a constraint.

@@ -93,6 +93,29 @@ func TestSlicing(t *testing.T) {
 			 {"path":"Observation.component.code.coding","id":"Observation.component:sys.code.coding:loinc","sliceName":"loinc","min":1,"max":"1"},
 			 {"path":"Observation.component.code.coding.system","id":"Observation.component:sys.code.coding:loinc.system","min":1,"fixedUri":"http://loinc.org"}`,
 	})
+	v2 := custom(t, Config{}, map[string]string{
+		"Bundle-typed": `{"path":"Bundle.entry","slicing":{"discriminator":[{"type":"type","path":"resource"}],"rules":"open"}},
+			{"path":"Bundle.entry","sliceName":"pat","min":1,"max":"1"},{"path":"Bundle.entry.resource","id":"Bundle.entry:pat.resource","min":1,"type":[{"code":"Patient","profile":["http://t/Patient-named"]}]}`,
+		"Bundle-profiled": `{"path":"Bundle.entry","slicing":{"discriminator":[{"type":"profile","path":"resource"}],"rules":"closed"}},
+			{"path":"Bundle.entry","sliceName":"named","min":0,"max":"1"},{"path":"Bundle.entry.resource","id":"Bundle.entry:named.resource","min":1,"type":[{"code":"Patient","profile":["http://t/Patient-named"]}]}`,
+		"Patient-named": `{"path":"Patient.name","min":1}`,
+		"Patient-extended": `{"path":"Patient.birthDate.extension","slicing":{"discriminator":[{"type":"value","path":"url"}],"rules":"closed"}},
+			{"path":"Patient.birthDate.extension","sliceName":"time","min":1,"max":"1","type":[{"code":"Extension","profile":["http://hl7.org/fhir/StructureDefinition/patient-birthTime"]}]}`,
+	})
+	bundle := func(list string) string {
+		return `{"resourceType":"Bundle","type":"collection","entry":[` + list + `]}`
+	}
+	runProfileCases(t, v2, []profileCase{
+		{"type of an entry's resource", "Bundle-typed", bundle(`{"resource":{"resourceType":"Basic","code":{"text":"x"}}},{"resource":{"resourceType":"Patient","name":[{"text":"x"}]}}`), nil},
+		{"a profile on an entry's resource", "Bundle-typed", bundle(`{"resource":{"resourceType":"Patient"}}`), []string{"Bundle.entry[0].resource @1:56 Patient.name occurs 0 times"}},
+		{"no entry of the type", "Bundle-typed", bundle(`{"resource":{"resourceType":"Basic","code":{"text":"x"}}}`), []string{"Bundle.entry:pat occurs 0 times"}},
+		{"profile of an entry's resource", "Bundle-profiled", bundle(`{"resource":{"resourceType":"Patient","name":[{"text":"x"}]}}`), nil},
+		{"another profile", "Bundle-profiled", bundle(`{"resource":{"resourceType":"Patient"}}`), []string{"Bundle.entry[0] @1:55 this fits none of the slices"}},
+		{"extension of a primitive", "Patient-extended", `{"resourceType":"Patient","birthDate":"2000-01-01","_birthDate":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/patient-birthTime","valueDateTime":"2000-01-01T00:00:00Z"}]}}`, nil},
+		{"extension of a primitive missing", "Patient-extended", `{"resourceType":"Patient","birthDate":"2000-01-01"}`, []string{"required Patient.birthDate @1:27 Patient.birthDate.extension:time occurs 0"}},
+		{"extension in a wrong place", "Patient-named", `{"resourceType":"Patient","name":[{"text":"x"}],"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/patient-birthTime","valueDateTime":"2000-01-01T00:00:00Z"}]}`, []string{"Patient.extension[0] @1:63 the extension 'http://hl7.org/fhir/StructureDefinition/patient-birthTime' is not allowed on Patient; it is defined for Patient.birthDate"}},
+		{"extension of a wrong type", "Patient-named", `{"resourceType":"Patient","name":[{"text":"x"}],"birthDate":"2000-01-01","_birthDate":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/patient-birthTime","valueString":"x"}]}}`, []string{"Patient.birthDate.extension[0].value.ofType(string)"}},
+	})
 	category := func(list string) string { return observation + `,"category":[` + list + `]}` }
 	runProfileCases(t, v, []profileCase{
 		{"value: fits", "Observation-value", category(`{"coding":[{"code":"a"}]},{"coding":[{"code":"b"}],"text":"x"}`), nil},

@@ -155,3 +155,33 @@ func TestAtLeastOne(t *testing.T) {
 		}
 	}
 }
+
+// TestDbGaP: what dbGaP's own API gives out is valid but for Observations
+// without a status, of which each is told.
+func TestDbGaP(t *testing.T) {
+	t.Parallel()
+	v := validator(t, profiles.Config{})
+	files, told := 0, 0
+	for name, src := range testdata.Tar(t, "ncpi/dbgap-and-history-examples.tar.zst") {
+		if path.Base(path.Dir(name)) != "dbgap-live" || !strings.HasSuffix(name, ".json") {
+			continue
+		}
+		files++
+		doc, err := fhir.Parse(src, fhir.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, is := range v.Validate(t.Context(), doc, profiles.Request{}) {
+			if is.Severity != "error" {
+				continue
+			}
+			told++
+			if !strings.HasPrefix(is.Diagnostics, "Observation.status is required") || is.Line == 0 {
+				t.Errorf("%s: %s %s", name, is.Expression, is.Diagnostics)
+			}
+		}
+	}
+	if files != 3 || told < 400 {
+		t.Errorf("%d files, %d errors", files, told)
+	}
+}
