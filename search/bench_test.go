@@ -43,3 +43,24 @@ func BenchmarkIndexRows(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCompile is the way from a request to its statement.
+func BenchmarkCompile(b *testing.B) {
+	reg := registry(b)
+	for _, text := range []string{"Patient?family=ann", "Observation?patient=1&code=http://loinc.org|1-1&_sort=-date&_count=50", "Patient?gender=http://hl7.org/fhir/administrative-gender|male",
+		"Patient?_has:Observation:patient:code=1-1&_include=Patient:organization", "Patient/1/Observation?date=ge2020"} {
+		b.Run(text, func(b *testing.B) {
+			req := request(text)
+			b.ReportAllocs()
+			for b.Loop() {
+				q, _, err := reg.Parse(req)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := reg.Compile(q, tables{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -43,7 +43,7 @@ func (p *parser) chain(types []string, head, tail, name, value string) (cond, er
 	slices.Sort(may)
 	may = slices.Compact(may)
 	if len(may) == 0 {
-		may = p.r.defs.ResourceTypes()
+		may = p.r.allTypes
 	}
 	if typed {
 		if !p.r.defs.IsResourceType(typ) {
@@ -105,7 +105,7 @@ func (p *parser) reverse(types []string, rest, name, value string) (cond, error)
 	}
 	from := parts[0]
 	if !p.r.defs.IsResourceType(from) {
-		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, from, didYouMean(from, p.r.defs.ResourceTypes()))
+		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, from, didYouMean(from, p.r.allTypes))
 	}
 	ref := p.r.Param(from, parts[1])
 	if ref == nil || ref.Type != "reference" {

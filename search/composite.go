@@ -404,7 +404,7 @@ func (v *valueReader) tokenPair(sp *Param, t pairToken, exactFirst bool, u pairT
 }
 
 func (v *valueReader) tokenReference(sp *Param, t pairToken, exactSystem bool, value, piece string) ([]cond, error) {
-	inner := &valueReader{p: v.p, ps: []*Param{{Code: sp.Code, Targets: v.p.r.defs.ResourceTypes()}}, types: v.types, name: v.name}
+	inner := &valueReader{p: v.p, ps: []*Param{{Code: sp.Code, Targets: v.p.r.allTypes}}, types: v.types, name: v.name}
 	targets, err := inner.targets(piece)
 	if err != nil {
 		return nil, err

@@ -85,9 +85,9 @@ func (r *Registry) Bases(def *fhir.SearchParam) []string {
 	for _, b := range def.Base {
 		switch b {
 		case "Resource":
-			return r.defs.ResourceTypes()
+			return r.allTypes
 		case "DomainResource":
-			for _, t := range r.defs.ResourceTypes() {
+			for _, t := range r.allTypes {
 				if t != "Bundle" && t != "Binary" && t != "Parameters" {
 					out = append(out, t)
 				}
@@ -142,7 +142,7 @@ func (r *Registry) check(def *fhir.SearchParam) error {
 	}
 	for _, b := range def.Base {
 		if b != "Resource" && b != "DomainResource" && !r.defs.IsResourceType(b) {
-			return fail("base", "%q is not a resource type%s", b, didYouMean(b, r.defs.ResourceTypes()))
+			return fail("base", "%q is not a resource type%s", b, didYouMean(b, r.allTypes))
 		}
 	}
 	for _, b := range r.Bases(def) {

@@ -27,10 +27,25 @@ func (tables) From(rel Relation, _ []string, alias string, _ *Args) string {
 	return "(SELECT * FROM " + tableNames[rel] + ") AS " + alias
 }
 
+// scoped is a Source that shows the rows of some labels only.
+type scoped []int32
+
+func (s scoped) From(rel Relation, _ []string, alias string, args *Args) string {
+	table := tableNames[rel]
+	if rel == Dictionary {
+		return "(SELECT * FROM " + table + ") AS " + alias
+	}
+	if !strings.Contains(table, "WHERE") {
+		table += " WHERE true"
+	}
+	return "(SELECT * FROM " + table + " AND label = ANY(" + args.Add([]int32(s)) + ")) AS " + alias
+}
+
 // world is a database with resources in it, and the same resources in memory.
 type world struct {
 	reg   *Registry
 	conn  *pgx.Conn
+	src   Source
 	docs  []*stored // in the order of rid
 	byKey map[string]*stored
 }
@@ -43,6 +58,8 @@ type stored struct {
 	lu   time.Time
 	doc  *fhir.Doc
 	rows *Rows
+	// label is 0 but in tests of scopes.
+	label int32
 }
 
 // schema runs the migrations' SQL.
@@ -80,7 +97,7 @@ func newWorld(t testing.TB, reg *Registry) *world {
 	if _, err := conn.Exec(context.Background(), "SET plan_cache_mode = force_custom_plan; SET max_parallel_workers_per_gather = 0; SET jit = off"); err != nil {
 		t.Fatal(err)
 	}
-	return &world{reg: reg, conn: conn, byKey: map[string]*stored{}}
+	return &world{reg: reg, conn: conn, src: tables{}, byKey: map[string]*stored{}}
 }
 
 // add puts resources into memory; flush writes them.
@@ -114,8 +131,8 @@ func (w *world) flush(t testing.TB, from int) {
 	}
 	var res, tok, ref, date, str, qty [][]any
 	dict := map[int64]CodedToken{}
-	label := int32(0)
 	for _, s := range w.docs[from:] {
+		label := s.label
 		res = append(res, []any{s.rid, RefKey(s.typ + "/" + s.id), s.lu, int32(1), label, w.reg.defs.TypeNumber(s.typ), int16(1), s.id, string(s.doc.Source())})
 		for _, r := range s.rows.Tokens {
 			tok = append(tok, []any{r.H, s.rid, label, int32(r.P)})
@@ -138,7 +155,7 @@ func (w *world) flush(t testing.TB, from int) {
 	}
 	for _, s := range w.docs[from:] {
 		if s.rows.Words != nil {
-			if _, err := w.conn.Exec(ctx, "INSERT INTO idx_text (rid, label, words) VALUES ($1, 0, array_to_tsvector($2::text[]))", s.rid, s.rows.Words); err != nil {
+			if _, err := w.conn.Exec(ctx, "INSERT INTO idx_text (rid, label, words) VALUES ($1, $2, array_to_tsvector($3::text[]))", s.rid, s.label, s.rows.Words); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -953,7 +953,7 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 	page := func(cur *Cursor) ([]hit, error) {
 		one := *q
 		one.Cursor = cur
-		st, err := w.reg.Compile(&one, tables{})
+		st, err := w.reg.Compile(&one, w.src)
 		if err != nil {
 			return nil, err
 		}
@@ -1004,7 +1004,7 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 		}
 		slices.Reverse(back)
 	}
-	st, err := w.reg.CompileCount(q, tables{})
+	st, err := w.reg.CompileCount(q, w.src)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -1061,7 +1061,7 @@ func (o *oracle) included(req Request, page []int64) []int64 {
 				return all
 			}
 			for _, rid := range from {
-				s := o.w.docs[rid-1]
+				s := o.w.at(rid)
 				if name == "_include" {
 					if parts[0] == "*" || s.typ == parts[0] {
 						for _, t := range refsOf(s) {
@@ -1087,4 +1087,10 @@ func (o *oracle) included(req Request, page []int64) []int64 {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// at is the resource with a rid.
+func (w *world) at(rid int64) *stored {
+	i, _ := slices.BinarySearchFunc(w.docs, rid, func(s *stored, rid int64) int { return int(s.rid - rid) })
+	return w.docs[i]
 }

@@ -33,7 +33,42 @@ func TestOracle(t *testing.T) {
 	}
 	t.Logf("%d resources, %d searches, INGLE_SEED=%d", len(w.docs), n, seed)
 	g := newGenerator(w, seed)
-	o := g.o
+	g.compare(t, n, "search oracle")
+}
+
+// TestScope asks random searches as someone who may see a third of the
+// resources, and compares them with the oracle over that third: a search that
+// reads a row beyond the scope anywhere (a chain, _has, a sort key, a total, an
+// include) would tell.
+func TestScope(t *testing.T) {
+	n := 300
+	if os.Getenv("INGLE_LONG") != "" {
+		n = 5000
+	}
+	if testing.Short() {
+		n = 100
+	}
+	w := newWorld(t, registry(t))
+	w.synthea(t, "synthea/synthea-2.4.0-2019.tar.zst", 2)
+	w.examples(t)
+	seen := &world{reg: w.reg, conn: w.conn, src: scoped{1, 4}, byKey: map[string]*stored{}}
+	r := testRand(time.Now().UnixNano())
+	for _, s := range w.docs {
+		if s.label = int32(r.IntN(6)); s.label == 1 || s.label == 4 {
+			seen.docs = append(seen.docs, s)
+			seen.byKey[s.typ+"/"+s.id] = s
+		}
+	}
+	w.flush(t, 0)
+	g := newGenerator(seen, uint64(time.Now().UnixNano()))
+	t.Logf("%d of %d resources may be seen", len(seen.docs), len(w.docs))
+	g.compare(t, n, "scope oracle")
+	g.compareIncludes(t, n/5, "scope include oracle")
+}
+
+// compare asks n random searches.
+func (g *generator) compare(t *testing.T, n int, label string) {
+	w, o := g.o.w, g.o
 	failed, hits := 0, 0
 	for i := 0; i < n; i++ {
 		text := g.search()
@@ -59,11 +94,11 @@ func TestOracle(t *testing.T) {
 			t.Fatal("too many differences")
 		}
 	}
-	t.Logf("search oracle: %d passed, %d failed; %d of them found something", n-failed, failed, hits)
+	t.Logf("%s: %d passed, %d failed; %d of them found something", label, n-failed, failed, hits)
 }
 
 func (w *world) difference(got, want []int64) string {
-	name := func(rid int64) string { s := w.docs[rid-1]; return s.typ + "/" + s.id }
+	name := func(rid int64) string { s := w.at(rid); return s.typ + "/" + s.id }
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d found, %d wanted", len(got), len(want))
 	show := func(label string, a, b2 []int64) {
@@ -443,6 +478,12 @@ func TestOracleIncludes(t *testing.T) {
 	}
 	t.Logf("%d resources, INGLE_SEED=%d", len(w.docs), seed)
 	g := newGenerator(w, seed)
+	g.compareIncludes(t, n, "include oracle")
+}
+
+// compareIncludes asks for n random pages with includes.
+func (g *generator) compareIncludes(t *testing.T, n int, label string) {
+	w := g.o.w
 	failed, with := 0, 0
 	for i := 0; i < n; i++ {
 		typ := pick(g.r, g.types)
@@ -465,7 +506,7 @@ func TestOracleIncludes(t *testing.T) {
 			t.Errorf("%v: %v", req.Params, err)
 			continue
 		}
-		st, err := w.reg.Compile(q, tables{})
+		st, err := w.reg.Compile(q, w.src)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -483,7 +524,7 @@ func TestOracleIncludes(t *testing.T) {
 		}
 		slices.Sort(got)
 		if want := g.o.included(req, page); !slices.Equal(got, want) {
-			t.Errorf("%s %v of %s: %s", typ, req.Params, w.docs[page[0]-1].id, w.difference(got, want))
+			t.Errorf("%s %v of %s: %s", typ, req.Params, w.at(page[0]).id, w.difference(got, want))
 			if failed++; failed > 8 {
 				t.Fatal("too many differences")
 			}
@@ -491,7 +532,7 @@ func TestOracleIncludes(t *testing.T) {
 			with++
 		}
 	}
-	t.Logf("include oracle: %d passed, %d failed; %d of them included something", n-failed, failed, with)
+	t.Logf("%s: %d passed, %d failed; %d of them included something", label, n-failed, failed, with)
 }
 
 func newGenerator(w *world, seed uint64) *generator {

@@ -13,6 +13,8 @@ import (
 type Registry struct {
 	defs  *fhir.Definitions
 	bases []string
+	// allTypes are the resource types, sorted; not to be changed.
+	allTypes []string
 	// fullText: words are extracted and searched.
 	fullText bool
 
@@ -28,7 +30,7 @@ type Registry struct {
 // baseURLs are the server's own base URLs, without the last slash: absolute
 // references below them are indexed as the relative ones they are.
 func NewRegistry(defs *fhir.Definitions, baseURLs ...string) *Registry {
-	return &Registry{defs: defs, bases: baseURLs, types: map[string]*typeIndex{}, custom: map[string]*custom{}}
+	return &Registry{defs: defs, bases: baseURLs, allTypes: defs.ResourceTypes(), types: map[string]*typeIndex{}, custom: map[string]*custom{}}
 }
 
 // Param is one search parameter of one resource type.
