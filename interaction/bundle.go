@@ -50,7 +50,7 @@ func (s *Service) bundle(ctx context.Context, session *store.Session, req *Reque
 
 // batch runs each entry by itself, in the order of the Bundle.
 func (s *Service) batch(ctx context.Context, session *store.Session, req *Request, list fhir.Node) (*Response, error) {
-	results := make([]*Response, 0, list.Len())
+	results, trail := make([]*Response, 0, list.Len()), make([]Entry, 0, list.Len())
 	i := 0
 	for n := list.First(); n.Valid(); n = n.Next() {
 		e, err := s.entry(req, i, n)
@@ -68,9 +68,16 @@ func (s *Service) batch(ctx context.Context, session *store.Session, req *Reques
 			}
 			results = append(results, Failed(atEntry(err, i)))
 		}
+		var asked *Request
+		if e != nil {
+			asked = e.req
+		}
+		trail = append(trail, entryFor(asked, results[i]))
 		i++
 	}
-	return s.bundleResponse(req, "batch-response", results), nil
+	resp := s.bundleResponse(req, "batch-response", results)
+	resp.Entries = trail
+	return resp, nil
 }
 
 // An entry is one request in a Bundle.

@@ -185,6 +185,9 @@ func (s *Service) capabilityStatement(types []string) []byte {
 	j.open("", '{')
 	j.text("mode", "server")
 	j.open("security", '{')
+	if s.cfg.CORS {
+		j.raw("cors", "true")
+	}
 	description := s.cfg.Security
 	if description == "" {
 		description = "The server is open: every caller may read and write everything."

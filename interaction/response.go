@@ -31,13 +31,42 @@ type Response struct {
 	Allow      []string // methods of a 405
 	Err        error    // what went wrong, for the log; nil if nothing did
 
-	Rows int // resources in the answer, for the metrics
+	Rows    int     // resources in the answer, for the metrics
+	Entries []Entry // what a Bundle's entries did, for the audit trail
 
 	// result is the resource that a write left behind, for references to it.
 	result reference
 }
 
 type reference struct{ Type, ID string }
+
+// Entry tells what an interaction did to which resource, for the audit trail.
+type Entry struct {
+	Kind              Kind
+	Type, ID, Version string
+	Status            int
+}
+
+// Made is the resource that the interaction wrote or read by its id; the zero
+// Entry if there is none.
+func (r *Response) Made() Entry {
+	if r.result.ID == "" {
+		return Entry{}
+	}
+	return Entry{Type: r.result.Type, ID: r.result.ID, Version: r.Version, Status: r.Status}
+}
+
+// entryFor is the trail of a Bundle's entry; req is nil where it could not be read.
+func entryFor(req *Request, r *Response) Entry {
+	e := Entry{Status: r.Status, Type: r.result.Type, ID: r.result.ID, Version: r.Version}
+	if req != nil {
+		e.Kind = req.Kind
+		if e.ID == "" {
+			e.Type, e.ID = req.Type, req.ID
+		}
+	}
+	return e
+}
 
 // Outcome is a Response with the given issues.
 func Outcome(status int, issues ...fhir.Issue) *Response {

@@ -74,7 +74,11 @@ func (s *Service) transaction(ctx context.Context, session *store.Session, req *
 		}
 		r.Stream = nil
 	}
-	return s.bundleResponse(req, "transaction-response", results), nil
+	resp := s.bundleResponse(req, "transaction-response", results)
+	for i, te := range b.entries {
+		resp.Entries = append(resp.Entries, entryFor(te.req, results[i]))
+	}
+	return resp, nil
 }
 
 // txStore is what step 3 reads and writes through: a Tx, or, where nothing has

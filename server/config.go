@@ -41,8 +41,13 @@ type Config struct {
 	QueueTime                            time.Duration // wait for a place among them; default 1 s
 	DrainTime                            time.Duration // default 30 s
 
-	// Wrap are further handlers around all of it, the first outermost: CORS, rate
-	// limits, audit.
+	AllowIPs, DenyIPs []netip.Prefix // who may call at all; no AllowIPs: all but DenyIPs
+	Rate, Burst       int            // requests a second for each caller, and at once; 0: no limit, twice the rate
+	Origins           []string       // of browser applications (CORS); "*" for all
+	CORSMaxAge        time.Duration  // how long they may keep a preflight; default 10 min
+	Audit             *slog.Logger   // gets a line for every interaction; nil: no trail
+
+	// Wrap are further handlers around all of it, the first outermost.
 	Wrap []func(http.Handler) http.Handler
 	// Encodings are formats beside JSON.
 	Encodings []Encoding
@@ -107,5 +112,6 @@ func (c Config) withDefaults() Config {
 	span(&c.WriteTime, 2*time.Minute)
 	span(&c.QueueTime, time.Second)
 	span(&c.DrainTime, 30*time.Second)
+	span(&c.CORSMaxAge, 10*time.Minute)
 	return c
 }

@@ -22,6 +22,7 @@ type Server struct {
 	metrics  *Metrics
 	writes   *semaphore.Weighted // places for writes
 	bodies   *semaphore.Weighted // bytes for bodies
+	limiter  *limiter            // nil: no limit
 	handler  http.Handler
 	started  time.Time
 	draining atomic.Bool
@@ -30,7 +31,7 @@ type Server struct {
 // New makes a Server.
 func New(cfg Config) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, metrics: cfg.Metrics, writes: semaphore.NewWeighted(int64(cfg.Writes)), bodies: semaphore.NewWeighted(cfg.BodyMemory), started: time.Now()}
+	s := &Server{cfg: cfg, metrics: cfg.Metrics, writes: semaphore.NewWeighted(int64(cfg.Writes)), bodies: semaphore.NewWeighted(cfg.BodyMemory), started: time.Now(), limiter: newLimiter(cfg.Rate, cfg.Burst)}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = s.clientIP // the default believes any X-Forwarded-For
@@ -48,7 +49,7 @@ func New(cfg Config) *Server {
 	if s.metrics != nil && !cfg.MetricsElsewhere {
 		get("/metrics", s.metrics.Handler().ServeHTTP)
 	}
-	s.handler = s.guard(s.wrapped(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.handler = s.guard(s.networks(s.cors(s.wrapped(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The FHIR base has one handler for every method and path: its routes
 		// are interaction.Service.Resolve's, which serves Bundles too, and sees
 		// paths as they were sent (an encoded slash is no slash).
@@ -57,7 +58,7 @@ func New(cfg Config) *Server {
 			return
 		}
 		e.ServeHTTP(w, r)
-	})))
+	})))))
 	if cfg.BasePath != "" {
 		get("/", s.home)
 	}

@@ -21,6 +21,8 @@ type exchange struct {
 	err       error // what went wrong, for the log
 	rows      int
 	path      string // template of the path, for the log
+	made      interaction.Entry
+	entries   []interaction.Entry // of a Bundle
 }
 
 // requestID takes X-Request-Id if it can be the id of an OperationOutcome, or

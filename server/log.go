@@ -21,6 +21,7 @@ func (s *Server) finished(r *http.Request, w *recorder, x *exchange) {
 		kind, typ, path = kindOf(x.req), x.req.Type, s.cfg.BasePath+pathTemplate(x.req)
 	}
 	s.metrics.observe(kind, typ, status, took, x.rows)
+	s.audit(r.Context(), r, x, status)
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
 		slog.String("request", x.id), slog.String("method", r.Method), slog.String("path", path), slog.String("interaction", kind),

@@ -26,7 +26,7 @@ func (s *Server) serveFHIR(w http.ResponseWriter, r *http.Request) {
 	if resp.Err != nil {
 		x.err = resp.Err
 	}
-	x.rows = resp.Rows
+	x.rows, x.made, x.entries = resp.Rows, resp.Made(), resp.Entries
 	s.respond(w, r, x, resp)
 }
 
@@ -42,6 +42,9 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, x *exchange) (*i
 		x.req = req
 	}
 	ctx, scope, err := s.authenticate(r, x)
+	if paced := s.pace(w, r, x.principal); paced != nil {
+		return nil, paced
+	}
 	if err != nil {
 		return nil, err
 	}
