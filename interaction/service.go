@@ -64,6 +64,7 @@ type Config struct {
 
 	Software Software
 	Security string // what the CapabilityStatement says of authorization; "" for open
+	CORS     bool   // browser applications may call, for the CapabilityStatement
 	// XML tells that the encoder knows XML, for the CapabilityStatement.
 	XML bool
 }
