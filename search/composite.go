@@ -66,7 +66,9 @@ func (r *Registry) components(t *typeIndex, p *Param, base string) ([]*component
 		if def == nil {
 			return nil, errors.New("unknown component")
 		}
-		out = append(out, &component{typ: def.Type})
+		part := &component{typ: def.Type}
+		part.shape.Targets = def.Target
+		out = append(out, part)
 	}
 	for i, c := range out {
 		expr, root := strings.CutPrefix(p.Definition.Components[i].Expression, "%resource.")
@@ -404,7 +406,7 @@ func (v *valueReader) tokenPair(sp *Param, t pairToken, exactFirst bool, u pairT
 }
 
 func (v *valueReader) tokenReference(sp *Param, t pairToken, exactSystem bool, value, piece string) ([]cond, error) {
-	inner := &valueReader{p: v.p, ps: []*Param{{Code: sp.Code, Targets: v.p.r.allTypes}}, types: v.types, name: v.name}
+	inner := &valueReader{p: v.p, ps: []*Param{{Code: sp.Code, Targets: sp.components[1].shape.Targets}}, types: v.types, name: v.name}
 	targets, err := inner.targets(piece)
 	if err != nil {
 		return nil, err

@@ -741,6 +741,7 @@ func (o *oracle) composite(p *fhir.SearchParam, value string, s *stored) bool {
 		for i, c := range p.Components {
 			def := o.w.reg.defs.SearchParamByURL(c.Definition)
 			any := false
+			o.target = def.Target
 			for _, f := range o.eval(c.Expression, s.doc, focus) {
 				any = any || o.one(def.Type, "", pieces[i], f, s)
 			}
