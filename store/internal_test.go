@@ -1,6 +1,30 @@
 package store
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"ingle/authz"
+	"ingle/search"
+)
+
+// TestFromHoldsThePredicate: no relation is given out without the caller's
+// labels, and the zero Scope's hold nothing.
+func TestFromHoldsThePredicate(t *testing.T) {
+	for rel := range tables {
+		var args search.Args
+		v := &visible{whole: true}
+		if sql := v.From(rel, nil, "x", &args); !strings.Contains(sql, ScopeMark+" AND label = ANY($1::int4[])") {
+			t.Errorf("relation %d: %s", rel, sql)
+		}
+		if ids, ok := args.Values()[0].([]int32); !ok || len(ids) != 0 {
+			t.Errorf("relation %d: %v", rel, args.Values())
+		}
+	}
+	if n := (authz.Scope{}).Narrow("Patient", authz.Read); n.Allowed {
+		t.Error("the zero Scope is not narrowed to nothing")
+	}
+}
 
 func TestRespelled(t *testing.T) {
 	for body, want := range map[string]bool{

@@ -210,3 +210,37 @@ func (s *Session) reindexed(rows pgx.Rows, index *indexChanges, coded *[]Change)
 	}
 	return position, n, rows.Err()
 }
+
+// ReindexOne writes the index rows of one resource anew.
+func (s *Session) ReindexOne(ctx context.Context, typ, id string) error {
+	if !s.scope.IsSystem() {
+		return errNotSystem
+	}
+	return s.InTx(ctx, func(tx *Tx) error {
+		v, err := tx.visible(ctx, authz.Read)
+		if err != nil {
+			return err
+		}
+		var args search.Args
+		rows, err := tx.q.Query(ctx, "SELECT rid, label, "+bodyText+" FROM "+v.From(search.Resource, []string{typ}, "r", &args)+
+			" WHERE rk = "+args.Add(search.RefKey(typ+"/"+id))+" AND fhir_id = "+args.Add(id)+" FOR NO KEY UPDATE", args.Values()...)
+		if err != nil {
+			return err
+		}
+		index := newIndexChanges()
+		var coded []Change
+		_, n, err := s.reindexed(rows, index, &coded)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fhir.Errorf(404, fhir.CodeNotFound, "%s/%s is not known", typ, id)
+		}
+		if err := s.db.tokens.learn(ctx, s.db.pool, coded); err != nil {
+			return err
+		}
+		b := &pgx.Batch{}
+		index.queue(b)
+		return tx.q.SendBatch(ctx, b).Close()
+	})
+}

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,17 +24,26 @@ type parameters struct {
 	log      *slog.Logger
 
 	mu    sync.Mutex
-	byID  map[string]*fhir.SearchParam // logical id → what it defines
-	ready map[string]bool              // subjects whose job is done
+	byID  map[string]*parameter // by logical id
+	ready map[string]bool       // subjects whose job is done
+}
+
+// parameter is a search parameter that is stored.
+type parameter struct {
+	def *fhir.SearchParam
+	// subject names this version in the list of jobs. One that was deleted and
+	// stored again is built again: what was written meanwhile lacks its rows.
+	subject string
 }
 
 // buildDelay is when the job of a new parameter begins: every server on the
 // database has heard of the parameter by then.
 const buildDelay = followEvery + 2*time.Second
 
-// subject names a definition in the list of jobs: a changed one is a new subject.
-func subject(p *fhir.SearchParam) string {
-	return strings.Join([]string{p.URL, p.Code, p.Type, strings.Join(p.Base, ","), p.Expression}, " ")
+// same tells whether two versions are indexed alike.
+func same(a, b *fhir.SearchParam) bool {
+	return a.URL == b.URL && a.Code == b.Code && a.Type == b.Type && a.Expression == b.Expression && slices.Equal(a.Base, b.Base) &&
+		slices.Equal(a.Target, b.Target) && slices.Equal(a.Components, b.Components)
 }
 
 // read reads a SearchParameter resource; nil if it takes no part: it is
@@ -65,33 +74,37 @@ func texts(list fhir.Node) []string {
 
 // changed takes a stored SearchParameter in, or away where body is nil.
 func (p *parameters) changed(id string, body []byte) {
-	var def *fhir.SearchParam
+	var now parameter
 	if body != nil {
 		doc, err := fhir.Parse(body, fhir.Limits{})
 		if err != nil {
 			return // not reached: it was parsed before it was stored
 		}
-		def = p.read(doc.Root())
+		now.def = p.read(doc.Root())
+		now.subject = "SearchParameter/" + id + "/_history/" + doc.Root().Get("meta").Get("versionId").Text()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.byID[id]
-	if old != nil && (def == nil || old.URL != def.URL) {
-		p.registry.Remove(old.URL)
+	if old != nil && now.def != nil && same(old.def, now.def) {
+		return
+	}
+	if old != nil {
+		p.registry.Remove(old.def.URL)
 		delete(p.byID, id)
 	}
-	if def == nil || old != nil && subject(old) == subject(def) {
+	if now.def == nil {
 		return
 	}
 	state := search.Building
-	if p.ready[subject(def)] {
+	if p.ready[now.subject] {
 		state = search.Active
 	}
-	if err := p.registry.Add(def, state); err != nil {
+	if err := p.registry.Add(now.def, state); err != nil {
 		p.log.Warn("a stored SearchParameter is not in use", "id", id, "reason", err)
 		return
 	}
-	p.byID[id] = def
+	p.byID[id] = &now
 }
 
 // catchUp starts jobs for the parameters that are building, and activates those
@@ -107,18 +120,18 @@ func (p *parameters) catchUp(ctx context.Context, db *store.DB) error {
 	if err != nil {
 		return err
 	}
-	for id, def := range p.byID {
-		if p.ready[subject(def)] {
+	for id, x := range p.byID {
+		if p.ready[x.subject] {
 			continue
 		}
-		switch job := jobs[subject(def)]; {
+		switch job := jobs[x.subject]; {
 		case job == nil || job.State == "failed":
-			if _, err := session.StartReindex(ctx, subject(def), p.registry.Bases(def), buildDelay); err != nil {
+			if _, err := session.StartReindex(ctx, x.subject, p.registry.Bases(x.def), buildDelay); err != nil {
 				return err
 			}
 		case job.State == "done":
-			p.ready[subject(def)] = true
-			if err := p.registry.Add(def, search.Active); err != nil {
+			p.ready[x.subject] = true
+			if err := p.registry.Add(x.def, search.Active); err != nil {
 				return err
 			}
 			p.log.Info("a search parameter is active", "id", id, "resources", job.Done)

@@ -102,7 +102,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, op := range operations(known, known.source(defs)) {
+	for _, op := range operations(db, known, known.source(defs)) {
 		service.Register(op)
 	}
 	srv := server.New(listening(c, service, db, resolver, metrics, log, name))

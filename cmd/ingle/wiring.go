@@ -100,10 +100,11 @@ func interactions(c *config.Config, db *store.DB, registry *search.Registry, def
 }
 
 // operations are what the server offers beyond the interactions.
-func operations(known *knowledge, source interaction.TerminologySource) []*interaction.Operation {
+func operations(db *store.DB, known *knowledge, source interaction.TerminologySource) []*interaction.Operation {
 	return append(interaction.TerminologyOperations(known.terminology, source),
 		interaction.ValidateOperation(known.validator),
-		interaction.SnapshotOperation(known.validator))
+		interaction.SnapshotOperation(known.validator),
+		interaction.ReindexOperation(db))
 }
 
 func searchLimits(c *config.Config) search.Limits {

@@ -1,0 +1,56 @@
+package store_test
+
+import (
+	"testing"
+
+	"ingle/internal/noninterference"
+	"ingle/search"
+	"ingle/store"
+)
+
+// TestEveryPredicateMatters takes the caller's predicate out of one relation
+// after the other: the comparison with the restricted database must notice. It
+// does not run in parallel, since the relations are those of all stores.
+func TestEveryPredicateMatters(t *testing.T) {
+	names := map[search.Relation]string{search.Resource: "resource", store.WithDeleted: "tombstones", store.Superseded: "history", search.Token: "token", search.Ref: "ref",
+		search.Date: "date", search.String: "string", search.Quantity: "quantity", search.Text: "text"}
+	for _, rel := range store.Relations() {
+		if names[rel] == "" {
+			t.Errorf("relation %d is not tried here", rel)
+		}
+	}
+	w := noninterference.NewWorld(t)
+	var users []noninterference.User
+	for _, u := range noninterference.Users() {
+		if u.Name == "half" || u.Name == "category" {
+			users = append(users, u)
+		}
+	}
+	pairs := w.Pairs(t, users)
+	for _, p := range pairs {
+		p.TryReads(1, 50)
+		for _, f := range p.Failed {
+			t.Fatal(f)
+		}
+	}
+	for rel, name := range names {
+		t.Run(name, func(t *testing.T) {
+			defer store.Unscope(rel)()
+			for _, p := range pairs {
+				p.Failed = nil
+				before := p.Asked
+				p.TryReads(7, 500)
+				switch {
+				case rel == search.Text && len(p.Failed) == 0:
+					// Full text is only ever asked of resources that another
+					// relation has found, which guards it already;
+					// TestFromHoldsThePredicate sees that it has its own.
+				case len(p.Failed) == 0:
+					t.Errorf("user %q: without its predicate %d requests show no difference", p.User.Name, p.Asked-before)
+				default:
+					t.Logf("user %q: noticed after %d requests", p.User.Name, p.Asked-before)
+				}
+			}
+		})
+	}
+}
