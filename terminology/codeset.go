@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ingle/fhir"
@@ -25,16 +26,67 @@ type CodeSet struct {
 // maxListed is how many codes a search lists before it is refused.
 const maxListed = 20_000
 
-// CodeSet resolves a modifier ("in", "not-in", "below", "above") and its value: a
-// value set's canonical URL or "ValueSet/id" is not resolved here, only the
-// canonical; or "system|code". For not-in it is the set that is left out.
+// CodeSet resolves a search modifier ("in", "not-in", "below", "above") and its
+// value: a value set's canonical URL or "ValueSet/id", or "system|code". For
+// not-in it is the set that is left out. What is unknown is the search's fault:
+// 400.
 func (s *Service) CodeSet(ctx context.Context, src Source, modifier, value string) (*CodeSet, error) {
+	set, err := s.codeSet(ctx, src, modifier, value)
+	var fe *fhir.Error
+	if errors.As(err, &fe) {
+		out := *fe
+		out.Issues = slices.Clone(fe.Issues)
+		for i := range out.Issues {
+			is := &out.Issues[i]
+			if is.Diagnostics == "" {
+				is.Diagnostics, is.Details, is.DetailsCode, is.DetailsSys = is.Details, "", "", ""
+			}
+			is.Expression = nil
+		}
+		if out.Status == 404 || out.Status == 422 {
+			out.Status = 400
+		}
+		return nil, &out
+	}
+	return set, err
+}
+
+// byID is a Source that also finds value sets by their logical ids.
+type byID interface {
+	ByID(ctx context.Context, resourceType, id string) (*Resource, error)
+}
+
+// searched finds the value set that a search names.
+func (s *Service) searched(r *run, value string) (*valueSet, error) {
+	id, literal := strings.CutPrefix(value, "ValueSet/")
+	if !literal || strings.Contains(id, "/") {
+		return r.valueSet(value, nil)
+	}
+	list := Sources{r.src}
+	if x, ok := r.src.(Sources); ok {
+		list = x
+	}
+	for _, src := range list {
+		if x, ok := src.(byID); ok {
+			res, err := x.ByID(r.ctx, "ValueSet", id)
+			if err != nil {
+				return nil, err
+			}
+			if res != nil {
+				return compiled(s, res, func(n fhir.Node) (*valueSet, error) { return compileValueSet(n, 0) })
+			}
+		}
+	}
+	return nil, &unknownValueSet{value}
+}
+
+func (s *Service) codeSet(ctx context.Context, src Source, modifier, value string) (*CodeSet, error) {
 	r := s.newRun(ctx, src)
 	var v *valueSet
 	switch modifier {
 	case "in", "not-in":
 		var err error
-		if v, err = r.valueSet(value, nil); err != nil {
+		if v, err = s.searched(r, value); err != nil {
 			return nil, asClientError(err)
 		}
 		if err := r.acyclic(v, map[*valueSet]bool{}); err != nil {

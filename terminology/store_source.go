@@ -104,3 +104,15 @@ func (s *storeSource) ConceptMaps(ctx context.Context, source, _ string) ([]*Res
 	}
 	return out, nil
 }
+
+// ByID finds a stored resource by its logical id.
+func (s *storeSource) ByID(ctx context.Context, resourceType, id string) (*Resource, error) {
+	res, err := s.session.Read(ctx, resourceType, id)
+	if err != nil || res == nil || res.Deleted() {
+		return nil, err
+	}
+	return &Resource{
+		Key: fmt.Sprintf("db|%s/%s/%d", resourceType, id, res.Version),
+		doc: func() (*fhir.Doc, error) { return fhir.Parse(res.Body, fhir.Limits{Nodes: 8_000_000}) },
+	}, nil
+}
