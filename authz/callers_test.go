@@ -16,8 +16,11 @@ import (
 // and so see everything, with the reason that they give. Whoever adds one says
 // here why no caller's scope would do.
 var systemCallers = map[string]string{
-	"cmd/ingle/demo.go demo":             "fills an empty server with sample resources before it answers anybody",
-	"cmd/ingle/knowledge.go conformance": "profiles, value sets and search parameters steer validation and search for everybody; no caller sees them by it",
+	"cmd/ingle/demo.go demo":                    "fills an empty server with sample resources before it answers anybody",
+	"cmd/ingle/parameters.go search-parameters": "asks which search parameters are built; that is the same for everybody",
+	"cmd/ingle/parameters.go reindex":           "writes the index rows of every resource anew, under the labels that they have",
+	"interaction/op_reindex.go reindex":         "does so for administrators, who get counts alone",
+	"cmd/ingle/knowledge.go conformance":        "profiles, value sets and search parameters steer validation and search for everybody; no caller sees them by it",
 }
 
 // TestSystemCallers lists who goes beyond every scope.
