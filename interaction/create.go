@@ -35,7 +35,7 @@ func (s *Service) create(ctx context.Context, session *store.Session, req *Reque
 		if err := session.Write(ctx, []store.Change{change}); err != nil {
 			return nil, conflict(err)
 		}
-		return s.written(req, http.StatusCreated, &change), nil
+		return s.written(req, http.StatusCreated, &change, d.notes), nil
 	}
 	c, err := s.ifNoneExist(req)
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Service) create(ctx context.Context, session *store.Session, req *Reque
 		if err != nil {
 			return err
 		}
-		resp = s.written(req, http.StatusCreated, &change)
+		resp = s.written(req, http.StatusCreated, &change, d.notes)
 		return tx.Write(ctx, []store.Change{change})
 	})
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *Service) existing(req *Request, match *store.Resource) *Response {
 	resp := found(match)
 	resp.Location = locationOf(match)
 	resp.Body = nil
-	s.prefer(req, resp, match.Body)
+	s.prefer(req, resp, match.Body, nil)
 	return resp
 }
 

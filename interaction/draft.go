@@ -19,6 +19,8 @@ type draft struct {
 	doc  *fhir.Doc
 	typ  string
 	rows *search.Rows
+	// notes are what validation has to say of a resource that may be stored.
+	notes []fhir.Issue
 }
 
 // draft reads a resource of the given type from a request's body.
@@ -30,10 +32,15 @@ func (s *Service) draft(ctx context.Context, typ string, body []byte) (*draft, e
 	if err != nil {
 		return nil, err
 	}
-	if err := s.check(ctx, typ, doc.Root()); err != nil {
+	notes, err := s.check(ctx, typ, doc.Root())
+	if err != nil {
 		return nil, err
 	}
-	return s.index(typ, doc)
+	d, err := s.index(typ, doc)
+	if err == nil {
+		d.notes = notes
+	}
+	return d, err
 }
 
 // limits are those of a resource of the given type. A Binary is one long
@@ -49,16 +56,17 @@ func (s *Service) limits(typ string) fhir.Limits {
 	return lim
 }
 
-// check validates a resource in whatever document it stands.
-func (s *Service) check(ctx context.Context, typ string, n fhir.Node) error {
+// check validates a resource in whatever document it stands. It returns what
+// does not keep it from being stored.
+func (s *Service) check(ctx context.Context, typ string, n fhir.Node) ([]fhir.Issue, error) {
 	if n.Kind() == fhir.Object {
 		if name := n.Get("resourceType"); name.Kind() == fhir.String && name.Text() != typ && s.cfg.Definitions.IsResourceType(name.Text()) {
-			return fhir.Errorf(400, fhir.CodeInvalid, "the resource is a %s, but a %s is expected here", name.Text(), typ).AtNode(name)
+			return nil, fhir.Errorf(400, fhir.CodeInvalid, "the resource is a %s, but a %s is expected here", name.Text(), typ).AtNode(name)
 		}
 	}
 	issues, err := s.cfg.Validator.Validate(ctx, n)
 	if err != nil {
-		return fmt.Errorf("validate a %s: %w", typ, err)
+		return nil, fmt.Errorf("validate a %s: %w", typ, err)
 	}
 	status := 0
 	for _, is := range issues {
@@ -75,9 +83,9 @@ func (s *Service) check(ctx context.Context, typ string, n fhir.Node) error {
 		}
 	}
 	if status != 0 {
-		return &fhir.Error{Status: status, Issues: issues}
+		return nil, &fhir.Error{Status: status, Issues: issues}
 	}
-	return nil
+	return issues, nil
 }
 
 func (s *Service) index(typ string, doc *fhir.Doc) (*draft, error) {

@@ -35,12 +35,12 @@ func (s *Service) patch(ctx context.Context, session *store.Session, req *Reques
 		if old, err = session.Read(ctx, req.Type, req.ID); err != nil {
 			return nil, err
 		}
-		change, err := s.patched(ctx, writerOf(session, req), req, p, old)
+		change, notes, err := s.patched(ctx, writerOf(session, req), req, p, old)
 		if err != nil {
 			return nil, err
 		}
 		if err = session.Write(ctx, []store.Change{change}); err == nil {
-			return s.written(req, http.StatusOK, &change), nil
+			return s.written(req, http.StatusOK, &change, notes), nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return nil, err
@@ -67,11 +67,11 @@ func (s *Service) patchWhere(ctx context.Context, session *store.Session, req *R
 		if match == nil {
 			return fhir.Errorf(404, fhir.CodeNotFound, "no %s matches the criteria", req.Type)
 		}
-		change, err := s.patched(ctx, writerOf(session, req), req, p, match)
+		change, notes, err := s.patched(ctx, writerOf(session, req), req, p, match)
 		if err != nil {
 			return err
 		}
-		resp = s.written(req, http.StatusOK, &change)
+		resp = s.written(req, http.StatusOK, &change, notes)
 		return tx.Write(ctx, []store.Change{change})
 	})
 	if err != nil {
@@ -135,19 +135,19 @@ func (s *Service) patchOf(req *Request) (*patchDoc, error) {
 }
 
 // patched makes the change that a patch does to the current version.
-func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchDoc, old *store.Resource) (store.Change, error) {
+func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchDoc, old *store.Resource) (store.Change, []fhir.Issue, error) {
 	if old == nil {
-		return store.Change{}, unknown(req.Type, req.ID)
+		return store.Change{}, nil, unknown(req.Type, req.ID)
 	}
 	if old.Deleted() {
-		return store.Change{}, fhir.Errorf(410, fhir.CodeDeleted, "%s was deleted; it cannot be patched", old.Reference())
+		return store.Change{}, nil, fhir.Errorf(410, fhir.CodeDeleted, "%s was deleted; it cannot be patched", old.Reference())
 	}
 	if err := req.mayReplace(old); err != nil {
-		return store.Change{}, err
+		return store.Change{}, nil, err
 	}
 	doc, err := fhir.Parse(old.Body, s.limits(old.Type))
 	if err != nil {
-		return store.Change{}, fhir.Errorf(413, fhir.CodeTooLong, "the stored resource is beyond the limits of a patch").Because(err)
+		return store.Change{}, nil, fhir.Errorf(413, fhir.CodeTooLong, "the stored resource is beyond the limits of a patch").Because(err)
 	}
 	var out []byte
 	if p.fhirPath {
@@ -156,7 +156,7 @@ func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchD
 		out, err = withoutEmpty(out)
 	}
 	if err != nil {
-		return store.Change{}, err
+		return store.Change{}, nil, err
 	}
 	d, err := s.draft(ctx, old.Type, out)
 	if err != nil {
@@ -167,10 +167,11 @@ func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchD
 			}
 			fe.Status = max(fe.Status, 422)
 		}
-		return store.Change{}, err
+		return store.Change{}, nil, err
 	}
 	if id := d.bodyID(); id != old.ID {
-		return store.Change{}, fhir.Errorf(422, fhir.CodeBusinessRule, "a patch may not change the id").At(old.Type + ".id")
+		return store.Change{}, nil, fhir.Errorf(422, fhir.CodeBusinessRule, "a patch may not change the id").At(old.Type + ".id")
 	}
-	return s.version(w, d, store.OpPatch, old.ID, old)
+	change, err := s.version(w, d, store.OpPatch, old.ID, old)
+	return change, d.notes, err
 }

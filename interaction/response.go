@@ -94,16 +94,16 @@ func found(r *store.Resource) *Response {
 }
 
 // written is the answer to a write that made a version.
-func (s *Service) written(req *Request, status int, c *store.Change) *Response {
+func (s *Service) written(req *Request, status int, c *store.Change, notes []fhir.Issue) *Response {
 	resp := &Response{Status: status, Version: strconv.Itoa(c.Version), LastModified: c.LastUpdated, Rows: 1,
 		Location: fmt.Sprintf("%s/%s/_history/%d", c.Type, c.ID, c.Version), result: reference{c.Type, c.ID}}
-	s.prefer(req, resp, c.Body)
+	s.prefer(req, resp, c.Body, notes)
 	return resp
 }
 
 // prefer gives a write's answer the content the client wants; the whole
 // resource where it does not say.
-func (s *Service) prefer(req *Request, resp *Response, body []byte) {
+func (s *Service) prefer(req *Request, resp *Response, body []byte, notes []fhir.Issue) {
 	want := req.Prefer.Return
 	if want == "" {
 		want = s.cfg.Return
@@ -113,6 +113,7 @@ func (s *Service) prefer(req *Request, resp *Response, body []byte) {
 	case "OperationOutcome":
 		resp.Issues = []fhir.Issue{{Severity: fhir.SeverityInformation, Code: fhir.CodeInformational,
 			Diagnostics: fmt.Sprintf("%s/%s is stored as version %s", resp.result.Type, resp.result.ID, resp.Version)}}
+		resp.Issues = append(resp.Issues, notes...)
 	default:
 		resp.Body = body
 	}

@@ -49,7 +49,7 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 			return nil, e
 		}
 		if err = session.Write(ctx, []store.Change{change}); err == nil {
-			return s.written(req, status, &change), nil
+			return s.written(req, status, &change, d.notes), nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return nil, err
@@ -117,7 +117,7 @@ func (s *Service) updateWhere(ctx context.Context, session *store.Session, req *
 			if err != nil {
 				return err
 			}
-			resp = s.written(req, http.StatusCreated, &change)
+			resp = s.written(req, http.StatusCreated, &change, d.notes)
 			return tx.Write(ctx, []store.Change{change})
 		}
 		if resp = s.notModified(req, old); resp != nil {
@@ -127,7 +127,7 @@ func (s *Service) updateWhere(ctx context.Context, session *store.Session, req *
 		if err != nil {
 			return err
 		}
-		resp = s.written(req, status, &change)
+		resp = s.written(req, status, &change, d.notes)
 		return tx.Write(ctx, []store.Change{change})
 	})
 	if err != nil {
