@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"ingle/fhir"
 )
@@ -100,6 +101,9 @@ func (p *parser) scope() error {
 func (p *parser) parameter(kv KV) error {
 	if strings.IndexByte(kv.Name, 0) >= 0 || strings.IndexByte(kv.Value, 0) >= 0 {
 		return fhir.Errorf(400, fhir.CodeInvalid, "the parameter %q holds the character NUL, which FHIR does not allow", strings.ReplaceAll(kv.Name, "\x00", ""))
+	}
+	if !utf8.ValidString(kv.Name) || !utf8.ValidString(kv.Value) {
+		return fhir.Errorf(400, fhir.CodeInvalid, "the parameter %q is not UTF-8", strings.ToValidUTF8(kv.Name, "?"))
 	}
 	name, modifier, _ := strings.Cut(kv.Name, ":")
 	known, err := p.control(name, modifier, kv)

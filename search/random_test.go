@@ -169,7 +169,12 @@ func (g *generator) search() string {
 		if len(parts) == 0 && g.chance(0.9) {
 			continue
 		}
-		if g.chance(0.4) {
+		if len(parts) > 0 && g.chance(0.15) { // by a parameter that is asked for
+			code, _, _ := strings.Cut(parts[0], "=")
+			if p := g.o.w.reg.Param(typ, code); p != nil && p.Type != "composite" && p.Type != "special" {
+				parts = append(parts, "_sort="+pick(g.r, []string{"", "-"})+code)
+			}
+		} else if g.chance(0.4) {
 			if s := g.sort(typ); s != "" {
 				parts = append(parts, s)
 			}

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -188,6 +189,7 @@ func (c *compilation) add(from, where string, at row, p plan) (string, string) {
 // sortedTwice streams the resources that have a value for the first key from
 // its index, and only if they do not fill the page those that have none.
 func (c *compilation) sortedTwice(p plan, keys []sortColumn, n string) string {
+	p, same := p.takeSame(c.q.Sort[0].by)
 	cur := c.q.Cursor
 	back := cur != nil && cur.Back
 	// gate lets the second SELECT run only where the first leaves room.
@@ -197,7 +199,11 @@ func (c *compilation) sortedTwice(p plan, keys []sortColumn, n string) string {
 		s := c.q.Sort[0].by
 		item, x := c.from(s.rel, c.q.restrict(), "d")
 		at := row{rid: x + ".rid"}
-		from, where := c.add(item, and(in(c, x+".k", s.keys), x+"."+mark(c.q.Sort[0].Desc)), at, p)
+		where := and(in(c, x+".k", s.keys), x+"."+mark(c.q.Sort[0].Desc))
+		for _, k := range same {
+			where = and(where, k.rest(c, x))
+		}
+		from, where := c.add(item, where, at, p)
 		exprs := []string{x + "." + s.column}
 		have := append([]sortColumn(nil), keys...)
 		have[0].nullable = false
@@ -243,6 +249,8 @@ func (c *compilation) sortedTwice(p plan, keys []sortColumn, n string) string {
 		return "hit1 AS MATERIALIZED (\n" + a + "\n), hit2 AS MATERIALIZED (\n" + b + "\n), hit AS MATERIALIZED (SELECT * FROM hit1 UNION ALL SELECT * FROM hit2)"
 	}
 	switch {
+	case same != nil: // nothing matches that has no value
+		return "hit AS MATERIALIZED (\n" + with(n) + "\n)"
 	case cur == nil, !back && keys[0].cursor != nil:
 		return union(with(n), without(left))
 	case !back:
@@ -252,6 +260,29 @@ func (c *compilation) sortedTwice(p plan, keys []sortColumn, n string) string {
 	}
 	// Backwards from a row without a value: such rows first, then those with one.
 	return union(without(n), with(left))
+}
+
+// takeSame takes the conditions on the sort key's own row out of a plan: those
+// on the same parameter, where a resource has one value of it. They bound the
+// very index that the page is read from.
+func (p plan) takeSame(s sorter) (plan, []*scan) {
+	conds := p.rest
+	if p.driver != nil {
+		conds = append([]cond{p.driver}, conds...)
+	}
+	var same []*scan
+	var rest []cond
+	for _, k := range conds {
+		if one, ok := k.(*scan); ok && one.rel == s.rel && one.unique && one.dict == nil && slices.Equal(one.keys, s.keys) {
+			same = append(same, one)
+		} else {
+			rest = append(rest, k)
+		}
+	}
+	if same == nil {
+		return p, nil
+	}
+	return plan{rest: rest}, same
 }
 
 // typed tells that a condition holds only for resources of the query's types.
