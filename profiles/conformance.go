@@ -115,8 +115,12 @@ func (r *run) includeRules(it *item, inc fhir.Node) {
 		code := c.Get("code")
 		bad := cs != nil && cs.complete && code.Valid() && !cs.has(code.Bytes()) || system == snomed && code.Valid() && !snomedCode(code.Text())
 		if bad {
+			severity := fhir.SeverityError
+			if strings.HasPrefix(system, "http://terminology.hl7.org/") {
+				severity = fhir.SeverityWarning
+			}
 			r.below(func() {
-				r.fail(code, fhir.CodeCodeInvalid, cite, "the code %s is not one of the code system %s", clip(code.Text()), system)
+				r.report(severity, fhir.CodeCodeInvalid, code, cite, "the code %s is not one of the code system %s", clip(code.Text()), system)
 			}, step{name: "concept", idx: i})
 		}
 		i++

@@ -118,10 +118,13 @@ func isExampleURL(url string) bool {
 		strings.HasPrefix(url, "https://example.org") || strings.HasPrefix(url, "http://hl7.org/fhir/StructureDefinition/example-")
 }
 
-// contextErrata are contexts that the definitions of R4 use themselves but do
-// not list.
+// contextErrata are contexts that the definitions of R4 do not list, though
+// they use them themselves or publishers of R4 guides do, by later versions of
+// these extensions.
 var contextErrata = map[string][]extContext{
 	extFHIRType: {{"element", "ElementDefinition.type"}},
+	extRegex:    {{"element", "ElementDefinition.type"}},
+	sdPrefix + "capabilitystatement-expectation": {{"element", "Element"}},
 }
 
 // contextAllows tells whether an extension may stand on its host

@@ -116,3 +116,23 @@ var packageFaults = map[string]string{
 	"Bundle-docref-example-2.json":                     "does not fit the resource DocumentReference/discharge",
 	"Bundle-66c8856b-ba11-4876-8aa8-467aad8c11a2.json": "does not fit the resource Endpoint/71",
 }
+
+// TestPackageDefinitions: the definitions in packages are valid resources
+// themselves, so that they can be stored.
+func TestPackageDefinitions(t *testing.T) {
+	t.Parallel()
+	v := withPackages(t, Config{}, usCore, auBase, auCore)
+	loadNCPI(t, v.Registry())
+	passed, failed := 0, 0
+	for origin, src := range v.Registry().Each("") {
+		issues := errorsOf(v.Validate(t.Context(), parse(t, src), Request{}))
+		if len(issues) == 0 {
+			passed++
+			continue
+		}
+		if failed++; failed < 10 {
+			t.Errorf("%s: %s", origin, describe(issues[0]))
+		}
+	}
+	t.Logf("definitions in packages: %d passed, %d failed", passed, failed)
+}
