@@ -3,7 +3,6 @@ package search
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -140,93 +139,6 @@ type unknownParameter struct{ err *fhir.Error }
 
 func (u *unknownParameter) Error() string { return u.err.Error() }
 func (u *unknownParameter) Unwrap() error { return u.err }
-
-// control reads a parameter that shapes the result and does not filter.
-func (p *parser) control(name, modifier string, kv KV) (known bool, err error) {
-	plain := func() error {
-		if modifier != "" {
-			return fhir.Errorf(400, fhir.CodeInvalid, "%s takes no modifier", name)
-		}
-		return nil
-	}
-	switch name {
-	case "_format", "_pretty":
-		return true, nil
-	case "_include", "_revinclude":
-		return true, p.parseInclude(name, modifier, kv.Value)
-	case "_sort":
-		if err := plain(); err != nil {
-			return true, err
-		}
-		if modifier == "" && kv.Value == "" {
-			return true, fhir.Errorf(400, fhir.CodeInvalid, "_sort is empty; name one or more search parameters, with - in front for descending order")
-		}
-		return true, p.parseSort(kv.Value)
-	case "_count":
-		if err := plain(); err != nil {
-			return true, err
-		}
-		n, err := strconv.Atoi(kv.Value)
-		if err != nil || n < 0 {
-			return true, fhir.Errorf(400, fhir.CodeInvalid, "_count=%s: a whole number from 0 is expected", kv.Value)
-		}
-		if n > p.lim.MaxCount {
-			p.q.CountCapped, n = n, p.lim.MaxCount
-			p.notes = append(p.notes, fhir.Issue{Severity: fhir.SeverityWarning, Code: fhir.CodeTooCostly,
-				Diagnostics: fmt.Sprintf("_count=%s is more than a page may hold; pages of %d are returned", kv.Value, n)})
-		}
-		p.q.Count = n
-		return true, nil
-	case "_total":
-		if err := plain(); err != nil {
-			return true, err
-		}
-		if kv.Value != TotalNone && kv.Value != TotalEstimate && kv.Value != TotalAccurate {
-			return true, fhir.Errorf(400, fhir.CodeInvalid, "_total=%s: one of none, estimate and accurate is expected", kv.Value)
-		}
-		p.q.Total = kv.Value
-		return true, nil
-	case "_summary":
-		if err := plain(); err != nil {
-			return true, err
-		}
-		switch kv.Value {
-		case "false":
-			p.q.Summary = SummaryNone
-		case SummaryTrue, SummaryText, SummaryData, SummaryCount:
-			p.q.Summary = kv.Value
-		default:
-			return true, fhir.Errorf(400, fhir.CodeInvalid, "_summary=%s: one of true, text, data, count and false is expected", kv.Value)
-		}
-		return true, nil
-	case "_elements":
-		if err := plain(); err != nil {
-			return true, err
-		}
-		for _, e := range strings.Split(kv.Value, ",") {
-			e = strings.TrimSpace(e)
-			if _, after, ok := strings.Cut(e, "."); ok && e[0] >= 'A' && e[0] <= 'Z' {
-				e = after
-			}
-			if e == "" || strings.ContainsAny(e, ".:[") {
-				return true, fhir.Errorf(400, fhir.CodeInvalid, "_elements=%s: names of top-level elements, separated by commas, are expected", kv.Value)
-			}
-			p.q.Elements = append(p.q.Elements, e)
-		}
-		return true, nil
-	case "_type":
-		if p.req.Type != "" {
-			return true, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "_type belongs to a search over all types, not to one of %s", p.req.Type)}
-		}
-		return true, plain()
-	case "_contained", "_containedType":
-		if kv.Value == "false" && name == "_contained" {
-			return true, nil
-		}
-		return true, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s=%s is not supported: contained resources are not searched on their own", name, kv.Value)}
-	}
-	return false, nil
-}
 
 // filter reads a parameter that restricts the matches.
 func (p *parser) filter(kv KV) error {
@@ -439,52 +351,6 @@ func (p *parser) values(name, value string) ([]string, error) {
 	return out, nil
 }
 
-// splitEscaped splits at each sep that no backslash precedes. The parts keep
-// their escapes.
-func splitEscaped(s string, sep byte) []string {
-	var out []string
-	start := 0
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case sep:
-			out = append(out, s[start:i])
-			start = i + 1
-		}
-	}
-	return append(out, s[start:])
-}
-
-// cutEscaped cuts at the first sep that no backslash precedes.
-func cutEscaped(s string, sep byte) (before, after string, found bool) {
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case sep:
-			return s[:i], s[i+1:], true
-		}
-	}
-	return s, "", false
-}
-
-// unescape undoes \, \| \$ and \\ (R4 search, "Escaping"); any other backslash
-// stands for itself.
-func unescape(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) && strings.IndexByte(`,|$\`, s[i+1]) >= 0 {
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
 // missing is the condition of :missing.
 func missing(ps []*Param, types []string, name, value string) (cond, error) {
 	if value != "true" && value != "false" {
@@ -533,63 +399,4 @@ func (p *Param) relation() Relation {
 		return Token
 	}
 	return Quantity
-}
-
-// didYouMean is "; did you mean …?" where one of the names is near, else "".
-func didYouMean(got string, names []string) string {
-	best, dist := "", 3
-	if len(got) < 4 {
-		dist = 2
-	}
-	for _, n := range names {
-		if strings.EqualFold(n, got) {
-			return fmt.Sprintf("; did you mean %q?", n)
-		}
-		if d := editDistance(got, n, dist); d < dist {
-			best, dist = n, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// editDistance counts the letters to change, at most limit.
-func editDistance(a, b string, limit int) int {
-	if len(a) > 64 || len(b) > 64 || max(len(a), len(b))-min(len(a), len(b)) >= limit {
-		return limit
-	}
-	prev := make([]int, len(b)+1)
-	var before []int
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] { // two letters changed places
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, prev = prev, row
-	}
-	return min(prev[len(b)], limit)
-}
-
-// list writes "a, b and c".
-func list(words []string) string {
-	switch len(words) {
-	case 0:
-		return "none"
-	case 1:
-		return words[0]
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }

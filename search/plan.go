@@ -1,0 +1,78 @@
+package search
+
+import "slices"
+
+// plan splits the terms of a query into what drives and what is probed.
+type plan struct {
+	driver    cond // nil: all resources of the types
+	rest      []cond
+	selective bool
+}
+
+func (q *Query) plan() plan {
+	conds := slices.Clone(q.conds)
+	best := -1
+	for i, k := range conds {
+		if k.rank() < rankNever && (best < 0 || k.rank() < conds[best].rank()) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return plan{rest: conds}
+	}
+	p := plan{driver: conds[best], selective: conds[best].rank() <= selective}
+	if !p.selective {
+		switch k := conds[best].(type) {
+		case *chain, *reverse, allOf:
+			return plan{rest: conds}
+		case *scan:
+			if k.order >= rankOpen || k.rel == Text {
+				return plan{rest: conds}
+			}
+		case anyOf:
+			return plan{rest: conds}
+		}
+	}
+	p.rest = slices.Delete(conds, best, best+1)
+	return p
+}
+
+// drivers are the arms of a plan with everything that is not the driver added.
+func (c *compilation) drivers(p plan, ordered bool) []arm {
+	var arms []arm
+	if p.driver == nil {
+		arms = []arm{c.ofTypes(c.q.restrict(), nil)}
+	} else {
+		arms = c.arms(p.driver, ordered)
+	}
+	for i := range arms {
+		a := &arms[i]
+		for _, k := range p.rest {
+			if s, ok := k.(*scan); ok && !p.selective && a.spread == "" && joinable(s) {
+				item, t := c.from(s.rel, s.types, "j")
+				a.from += " JOIN " + item + " ON " + t + ".rid = " + a.at.rid
+				a.where = and(a.where, c.keyed(s, t), s.rest(c, t))
+				continue
+			}
+			a.where = and(a.where, c.probe(k, a.at, p.selective))
+		}
+	}
+	return arms
+}
+
+// joinable tells that joining the scan finds a resource no more than once, so
+// that PostgreSQL may begin at it.
+func joinable(s *scan) bool {
+	if s.rel == Text { // one row a resource
+		return true
+	}
+	return s.unique && s.dict == nil && s.rel != Resource && len(distinct(s.keys)) == 1 && len(s.ps) <= 1
+}
+
+// restrict is the types as a restriction, nil where there is none.
+func (q *Query) restrict() []string {
+	if q.everyType {
+		return nil
+	}
+	return q.types
+}
