@@ -46,7 +46,8 @@ func (c *Conformance) Changed() {
 // Canonical is where a canonical URL leads to.
 type Canonical struct {
 	Type, ID     string
-	VersionID    int    // meta.versionId
+	VersionID    int // meta.versionId
+	LastUpdated  time.Time
 	URL, Version string // business version
 	Status       string
 	Sources      []string // of a ConceptMap: the code systems that it maps from
@@ -118,7 +119,7 @@ func (c *Conformance) Snapshot(ctx context.Context, s *Session) (*Snapshot, erro
 
 func (c *Conformance) load(ctx context.Context, everything *visible, numbers []int16) (*conformanceIndex, error) {
 	var args search.Args
-	sql := "SELECT rtype, fhir_id, version, label, coalesce(body->>'url', ''), coalesce(body->>'version', ''), coalesce(body->>'status', ''), " +
+	sql := "SELECT rtype, fhir_id, version, lu, label, coalesce(body->>'url', ''), coalesce(body->>'version', ''), coalesce(body->>'status', ''), " +
 		"CASE WHEN body->>'resourceType' = 'ConceptMap' THEN ARRAY(SELECT DISTINCT g->>'source' FROM jsonb_array_elements(body->'group') g WHERE g->>'source' IS NOT NULL) END FROM " +
 		everything.From(search.Resource, conformanceTypes, "r", &args) + " WHERE rtype = ANY(" + args.Add(numbers) + "::int2[]) ORDER BY rid"
 	rows, err := c.db.pool.Query(ctx, sql, args.Values()...)
@@ -131,7 +132,7 @@ func (c *Conformance) load(ctx context.Context, everything *visible, numbers []i
 		var x Canonical
 		var number int16
 		var version int32
-		if err := rows.Scan(&number, &x.ID, &version, &x.label, &x.URL, &x.Version, &x.Status, &x.Sources); err != nil {
+		if err := rows.Scan(&number, &x.ID, &version, &x.LastUpdated, &x.label, &x.URL, &x.Version, &x.Status, &x.Sources); err != nil {
 			return nil, domain(ctx, fmt.Errorf("read the canonical URLs: %w", err))
 		}
 		x.Type, x.VersionID = c.db.defs.TypeName(number), int(version)

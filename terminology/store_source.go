@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"ingle/fhir"
 	"ingle/store"
@@ -34,7 +35,7 @@ func (s *storeSource) find(ctx context.Context, resourceType, url string) ([]sto
 
 func (s *storeSource) resource(ctx context.Context, x store.Canonical) *Resource {
 	return &Resource{
-		Key: fmt.Sprintf("db|%s/%s/%d", x.Type, x.ID, x.VersionID),
+		Key: contentKey(x.Type, x.ID, x.VersionID, x.LastUpdated),
 		doc: func() (*fhir.Doc, error) {
 			body, err := s.snap.Body(ctx, x)
 			if err != nil {
@@ -46,6 +47,12 @@ func (s *storeSource) resource(ctx context.Context, x store.Canonical) *Resource
 			return fhir.Parse(body, fhir.Limits{Nodes: 8_000_000})
 		},
 	}
+}
+
+// contentKey names one version of a resource. The time tells it from a version of
+// the same number that an erased resource of the same id had.
+func contentKey(resourceType, id string, version int, at time.Time) string {
+	return fmt.Sprintf("db|%s/%s/%d/%d", resourceType, id, version, at.UnixMilli())
 }
 
 // Canonical finds a stored resource. Of several with the same version, an
@@ -112,7 +119,7 @@ func (s *storeSource) ByID(ctx context.Context, resourceType, id string) (*Resou
 		return nil, err
 	}
 	return &Resource{
-		Key: fmt.Sprintf("db|%s/%s/%d", resourceType, id, res.Version),
+		Key: contentKey(resourceType, id, res.Version, res.LastUpdated),
 		doc: func() (*fhir.Doc, error) { return fhir.Parse(res.Body, fhir.Limits{Nodes: 8_000_000}) },
 	}, nil
 }
