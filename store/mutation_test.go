@@ -33,13 +33,25 @@ func TestEveryPredicateMatters(t *testing.T) {
 			t.Fatal(f)
 		}
 	}
+	// the order of an index alone: rows that are hidden take the places of others
+	pointed := map[search.Relation][]string{
+		search.Date:     {"Observation?_sort=date&_count=3", "Observation?_sort=-date&_count=3", "Encounter?_sort=-date&_count=2"},
+		search.Quantity: {"Observation?_sort=value-quantity&_count=3", "Observation?_sort=-value-quantity&_count=3"},
+	}
 	for rel, name := range names {
 		t.Run(name, func(t *testing.T) {
 			defer store.Unscope(rel)()
 			for _, p := range pairs {
 				p.Failed = nil
 				before := p.Asked
-				p.TryReads(7, 500)
+				for _, target := range pointed[rel] {
+					p.Ask(noninterference.Request{Method: "GET", Target: "/fhir/" + target})
+				}
+				n := 500
+				if rel == search.Text {
+					n = 50
+				}
+				p.TryReads(7, n)
 				switch {
 				case rel == search.Text && len(p.Failed) == 0:
 					// Full text is only ever asked of resources that another

@@ -38,7 +38,7 @@ func (p *Pair) Try(seed uint64, n int) {
 // TryReads is Try without writes.
 func (p *Pair) TryReads(seed uint64, n int) {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 5)), w: p.w, p: p}
-	for end := p.Asked + n; p.Asked < end && len(p.Failed) == 0; {
+	for end := p.Asked + n; p.Asked < end && len(p.Failed) == 0; { // to the first difference
 		g.read()
 	}
 }
@@ -65,7 +65,9 @@ func (g *generator) read() {
 		g.follow(Request{Method: "GET", Target: "/fhir" + g.everyType()})
 	case x < 34:
 		g.batchOfReads()
-	case x == 34 && g.chance(0.05):
+	case x < 40:
+		g.total()
+	case x == 40 && g.chance(0.2):
 		g.p.Ask(Request{Method: pick(g, []string{"GET", "HEAD"}), Target: "/fhir/metadata?_elements=fhirVersion"})
 	default:
 		g.search()
@@ -157,6 +159,20 @@ func (g *generator) search() {
 		r.Header = append(r.Header, [2]string{"Prefer", "handling=lenient"})
 	}
 	g.follow(r)
+}
+
+// total asks for a number alone, by one value: the shortest way through the index.
+func (g *generator) total() {
+	typ := g.typ()
+	code := g.code(typ)
+	if g.chance(0.4) { // or the order of an index
+		typ = pick(g, []string{"Observation", "Observation", "Encounter", "Patient"})
+		code = pick(g, []string{"date", "value-quantity", "code", "birthdate", "family", g.code(typ)})
+		g.follow(Request{Method: "GET", Target: "/fhir/" + typ + "?_sort=" + pick(g, []string{"", "-"}) + code + "&_count=" + fmt.Sprint(1+g.IntN(9))})
+		return
+	}
+	value, _, _ := strings.Cut(g.value(typ, code), ",")
+	g.p.Ask(Request{Method: "GET", Target: "/fhir/" + typ + "?" + code + "=" + neturl.QueryEscape(strings.ToValidUTF8(value, "")) + pick(g, []string{"&_summary=count", "&_count=0", "&_count=1&_total=accurate"})})
 }
 
 func (g *generator) typ() string {
