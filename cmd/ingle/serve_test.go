@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"ingle/internal/config"
+	"ingle/internal/demo"
+	"ingle/internal/pgtest"
+)
+
+// start runs the server with the demo cohort on a database of its own, until
+// the test ends, and returns its base URL.
+func start(t *testing.T, url string, env ...string) (base string, stop func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	c, err := config.Load("", append([]string{"INGLE_DATABASE_URL=" + url, "INGLE_LISTEN=" + address, "INGLE_LOG_LEVEL=error"}, env...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, c, io.Discard) }()
+	done := false
+	stop = func() {
+		if done {
+			return
+		}
+		done = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if err := ready(ctx, "http://"+address+"/readyz"); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-ended:
+			done = true
+			t.Fatal("serve ended: ", err)
+		default:
+		}
+	}
+	return "http://" + address + "/fhir", stop
+}
+
+func request(t *testing.T, method, url, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/fhir+json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// eventually asks until the answer is as wanted.
+func eventually(t *testing.T, url string, want int, holds string) {
+	t.Helper()
+	var status int
+	var text string
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		if status, text = request(t, http.MethodGet, url, ""); status == want && strings.Contains(text, holds) {
+			return
+		}
+	}
+	t.Fatalf("%s: %d %s", url, status, text)
+}
+
+// The demo cohort is there, each example that a newcomer is shown answers with
+// something, and a second start changes nothing.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	for range 2 {
+		base, stop := start(t, url, "INGLE_DEMO=true")
+		eventually(t, base+"/"+demo.Marker, 200, `"versionId": "1"`)
+		for _, x := range demo.Examples(base) {
+			status, text := request(t, http.MethodGet, x.URL, "")
+			var bundle struct{ Entry []json.RawMessage }
+			if err := json.Unmarshal([]byte(text), &bundle); err != nil || status != 200 || len(bundle.Entry) == 0 {
+				t.Errorf("%s: %d %.200s", x.URL, status, text)
+			}
+		}
+		stop()
+	}
+}
+
+// A search parameter of a user's is refused while it is built, then finds what
+// was stored before it and after it, survives a restart, and goes.
+func TestSearchParameterOfAUser(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	base, stop := start(t, url)
+	patient := func(id, status string) {
+		if code, text := request(t, http.MethodPut, base+"/Patient/"+id, fmt.Sprintf(`{"resourceType":"Patient","id":%q,"maritalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-MaritalStatus","code":%q}]}}`, id, status)); code != 201 {
+			t.Fatal(text)
+		}
+	}
+	patient("before", "M")
+	define := func(expression string) (int, string) {
+		return request(t, http.MethodPut, base+"/SearchParameter/marital", `{"resourceType":"SearchParameter","id":"marital","url":"http://example.org/SearchParameter/marital","name":"marital",
+			"status":"active","description":"The marital status","code":"marital","base":["Patient"],"type":"token","expression":"`+expression+`"}`)
+	}
+	if code, text := define("Patient.where("); code != 400 || !strings.Contains(text, "SearchParameter.expression") {
+		t.Errorf("a faulty expression: %d %s", code, text)
+	}
+	if code, text := define("Patient.maritalStatus"); code != 201 {
+		t.Fatal(text)
+	}
+	find := base + "/Patient?marital=M&_summary=count"
+	if code, text := request(t, http.MethodGet, find, ""); code != 400 || !strings.Contains(text, "marital") {
+		t.Errorf("while it is built: %d %s", code, text)
+	}
+	patient("after", "M")
+	patient("other", "S")
+	eventually(t, find, 200, `"total":2`)
+	stop()
+	base, stop = start(t, url)
+	find = base + "/Patient?marital=M&_summary=count"
+	if code, text := request(t, http.MethodGet, find, ""); code != 200 || !strings.Contains(text, `"total":2`) {
+		t.Errorf("after a restart: %d %s", code, text)
+	}
+	if code, text := request(t, http.MethodPost, base+"/Patient/before/$reindex", ""); code != 200 {
+		t.Errorf("$reindex of one: %d %s", code, text)
+	}
+	if code, text := request(t, http.MethodPost, base+"/Patient/$reindex", ""); code != 202 {
+		t.Errorf("$reindex of a type: %d %s", code, text)
+	}
+	if code, text := request(t, http.MethodDelete, base+"/SearchParameter/marital", ""); code != 204 {
+		t.Fatal(text)
+	}
+	if code, text := request(t, http.MethodGet, find, ""); code != 400 {
+		t.Errorf("after its deletion: %d %s", code, text)
+	}
+	stop()
+}
+
+// A profile that is stored is in force at once.
+func TestStoredProfile(t *testing.T) {
+	t.Parallel()
+	base, _ := start(t, pgtest.New(t))
+	if code, text := request(t, http.MethodPost, base+"/StructureDefinition", `{"resourceType":"StructureDefinition","url":"http://example.org/p","name":"P","status":"active","kind":"resource","abstract":false,
+		"type":"Patient","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient","derivation":"constraint","differential":{"element":[{"id":"Patient","path":"Patient"},{"id":"Patient.birthDate","path":"Patient.birthDate","min":1}]}}`); code != 201 {
+		t.Fatal(text)
+	}
+	claim := `{"resourceType":"Patient","meta":{"profile":["http://example.org/p"]}%s}`
+	if code, text := request(t, http.MethodPost, base+"/Patient", fmt.Sprintf(claim, "")); code != 422 || !strings.Contains(text, "Patient.birthDate") {
+		t.Errorf("without birthDate: %d %s", code, text)
+	}
+	if code, text := request(t, http.MethodPost, base+"/Patient", fmt.Sprintf(claim, `,"birthDate":"1980"`)); code != 201 {
+		t.Errorf("with birthDate: %d %s", code, text)
+	}
+}
+
+// The tour in the README works, command by command.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not on this machine", tool)
+		}
+	}
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tour, ok := strings.Cut(string(text), "## A tour")
+	if !ok {
+		t.Fatal("the README has no tour")
+	}
+	_, tour, _ = strings.Cut(tour, "```sh\n")
+	tour, _, _ = strings.Cut(tour, "```")
+	base, _ := start(t, pgtest.New(t), "INGLE_DEMO=true")
+	eventually(t, base+"/"+demo.Marker, 200, "")
+	for _, line := range strings.Split(tour, "\n") {
+		if !strings.HasPrefix(line, "curl ") {
+			continue
+		}
+		cmd := exec.Command("bash", "-c", "B="+base+"\n"+strings.Replace(line, "curl ", `curl -sS -w '\n%{http_code}' `, 1))
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v %s", line, err, out)
+			continue
+		}
+		status := string(out[bytes.LastIndexByte(out, '\n')+1:])
+		want := "2"
+		if strings.Contains(line, "13-01") { // the wrong input of the tour
+			want = "4"
+		}
+		if !strings.HasPrefix(status, want) || !bytes.Contains(out, []byte(`"resourceType"`)) {
+			t.Errorf("%s: %s", line, out)
+		}
+	}
+}
