@@ -4,6 +4,7 @@
 //	ingle migrate      brings the database schema up to date
 //	ingle load         sends files of resources to a FHIR server
 //	ingle validate     validates files of resources
+//	ingle package      brings FHIR packages into a server
 //	ingle bench        measures a FHIR server
 //	ingle config       shows the configuration and its reference
 //	ingle healthcheck  asks a running server whether it is ready
@@ -52,7 +53,7 @@ func main() {
 		}
 		return config.Load(file, os.Environ())
 	}
-	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), validateCommand(), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
+	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), validateCommand(), packageCommand(), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		fmt.Fprintln(os.Stderr, "ingle:", err)
 		return exitStatus(exitUsage)
