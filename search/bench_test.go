@@ -1,7 +1,10 @@
 package search
 
 import (
+	"context"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"ingle/fhir"
 	"ingle/internal/testdata"
@@ -62,5 +65,47 @@ func BenchmarkCompile(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkPlanned compares a statement that is planned at each call with one
+// that is planned once.
+func BenchmarkPlanned(b *testing.B) {
+	w := newWorld(b, registry(b))
+	w.synthea(b, "synthea/synthea-2.4.0-2019.tar.zst", 20)
+	w.flush(b, 0)
+	rep := w.samples()
+	for _, text := range []string{"Patient?identifier=%I", "Observation?patient=%P&code=http://loinc.org|8302-2", "Observation?patient=%P&_sort=-date&_count=10", "Patient?_id=%P", "Patient?family=%F", "Observation?code=http://loinc.org|8302-2",
+		"Observation?code=8302-2", "Patient?birthdate=ge%B-01-01&birthdate=lt%B-12-31", "Patient?_id=%P&_revinclude=Condition:patient"} {
+		text = rep.Replace(text)
+		q, _, err := w.reg.Parse(request(text))
+		if err != nil {
+			b.Fatal(err)
+		}
+		st, err := w.reg.Compile(q, tables{})
+		if err != nil || !st.Stable {
+			b.Fatal(text, err, st.Stable)
+		}
+		for _, how := range []struct {
+			name string
+			mode pgx.QueryExecMode
+			set  string
+		}{{"each", pgx.QueryExecModeCacheDescribe, "SET plan_cache_mode = force_custom_plan"}, {"once", pgx.QueryExecModeCacheStatement, "SET plan_cache_mode = force_generic_plan"}} {
+			b.Run(text[:min(len(text), 34)]+" "+how.name, func(b *testing.B) {
+				if _, err := w.conn.Exec(context.Background(), how.set); err != nil {
+					b.Fatal(err)
+				}
+				for b.Loop() {
+					rows, err := w.conn.Query(context.Background(), st.SQL, append([]any{how.mode}, st.Args...)...)
+					if err != nil {
+						b.Fatal(err)
+					}
+					rows.Close()
+					if rows.Err() != nil {
+						b.Fatal(rows.Err())
+					}
+				}
+			})
+		}
 	}
 }

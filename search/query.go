@@ -142,4 +142,10 @@ type Statement struct {
 	Args []any
 	// Limit is the number of matches the statement asks for: Query.Count + 1.
 	Limit int
+	// Stable tells that the best plan does not depend on the values: the search
+	// begins at an id, an identifier or one target of a reference and looks only
+	// at the few resources it finds there, or it follows one index from its end.
+	// Such a statement is best prepared and planned once, as planning takes longer
+	// than running; any other is better planned for its values each time.
+	Stable bool
 }
