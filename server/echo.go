@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -117,7 +118,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: s.cfg.HeaderTime,
 		IdleTimeout:       s.cfg.KeepAliveTime,
 		MaxHeaderBytes:    s.cfg.HeaderBytes,
-		ErrorLog:          nil,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug), // faults of clients: TLS, broken headers
 		// requests outlive ctx: they end by the drain
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}

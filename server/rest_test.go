@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ingle/interaction"
+	"ingle/server"
 	"ingle/server/servertest"
 	"ingle/store"
 )
@@ -219,10 +220,16 @@ func TestConditionalDeleteCeiling(t *testing.T) {
 	off.Delete("/Observation?code=x").Is(405)
 }
 
+// patient64 lets 64 writes wait for each other, also on a slow machine.
+var patient64 = servertest.Options{
+	Server: func(c *server.Config) { c.Writes, c.QueueTime, c.RequestTime = 64, time.Minute, time.Minute },
+	Store:  func(o *store.Options) { o.LockTimeout = time.Minute },
+}
+
 // 64 clients send the same conditional create at once: one resource.
 func TestConditionalCreateIsRaceSafe(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t)
+	s := servertest.Start(t, patient64)
 	statuses := make(chan int, 64)
 	for range 64 {
 		go func() {
@@ -245,7 +252,7 @@ func TestConditionalCreateIsRaceSafe(t *testing.T) {
 // The same for conditional updates and for transactions.
 func TestConditionalWritesAreRaceSafe(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t)
+	s := servertest.Start(t, patient64)
 	const body = `{"resourceType":"Patient","identifier":[{"system":"http://s","value":"1"}]}`
 	done := make(chan int, 32)
 	for i := range 32 {
