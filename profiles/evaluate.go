@@ -140,3 +140,23 @@ func (r *run) hostSelected(host *item, expression string) bool {
 	}
 	return false
 }
+
+// hostHolds evaluates a context invariant of an extension on its host; the
+// expression knows the extension as %extension. One that cannot be evaluated
+// holds.
+func (r *run) hostHolds(host, ext *item, expression string) bool {
+	expr, err := r.e.expression(expression)
+	if err != nil {
+		return true
+	}
+	focus, ok := r.focus(host)
+	if !ok {
+		return true
+	}
+	env := *r.environment()
+	if v, ok := fhirpath.Element(ext.n, fhir.Node{}, "Extension"); ok {
+		env.Variables = map[string]fhirpath.Collection{"extension": {v}}
+	}
+	holds, err := expr.EvalBool(r.ctx, &env, focus)
+	return holds || err != nil
+}

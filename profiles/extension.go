@@ -87,6 +87,11 @@ func (r *run) extension(host, it *item, modifier bool) {
 	if !r.contextAllows(p, host) {
 		r.fail(urlNode, fhir.CodeExtension, p.cite, "the extension %s is not allowed on %s; it is defined for %s", clip(url), r.hostName(host), contextNames(p))
 	}
+	for _, rule := range p.structure.contextInvariants {
+		if !r.hostHolds(host, it, rule) {
+			r.fail(urlNode, fhir.CodeExtension, p.cite, "the extension %s is not allowed here: it is for elements of which %s holds", clip(url), ruleText(rule))
+		}
+	}
 	r.apply(p.root, it)
 }
 

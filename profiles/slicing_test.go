@@ -173,3 +173,21 @@ func TestProfileRules(t *testing.T) {
 		{"invariant", "Patient-rules", patient(`,"contact":[{"gender":"male"}]`), []string{"Patient|4.0.1#pat-1", "t-1: a contact has a name"}},
 	})
 }
+
+// TestContextInvariant: an extension that says of which elements it is for.
+func TestContextInvariant(t *testing.T) {
+	t.Parallel()
+	v := custom(t, Config{}, nil)
+	src := `{"resourceType":"StructureDefinition","url":"http://t/ext","name":"E","status":"active","kind":"complex-type","abstract":false,"type":"Extension",
+		"baseDefinition":"http://hl7.org/fhir/StructureDefinition/Extension","derivation":"constraint","context":[{"type":"element","expression":"Patient"}],
+		"contextInvariant":["gender = 'female' and %extension.value.exists()"],"differential":{"element":[{"path":"Extension.url","fixedUri":"http://t/ext"},{"path":"Extension.value[x]","min":1,"type":[{"code":"boolean"}]}]}}`
+	if err := v.Registry().Set("x", []byte(src)); err != nil {
+		t.Fatal(err)
+	}
+	for gender, want := range map[string]int{"female": 0, "male": 1} {
+		doc := parse(t, []byte(`{"resourceType":"Patient","gender":"`+gender+`","extension":[{"url":"http://t/ext","valueBoolean":true}]}`))
+		if issues := errorsOf(v.Validate(t.Context(), doc, Request{})); len(issues) != want {
+			t.Errorf("%s: %v", gender, issues)
+		}
+	}
+}

@@ -9,11 +9,10 @@ import (
 
 // codeSystem is the codes of a code system of the registry.
 type codeSystem struct {
-	url       string
-	complete  bool // its content is complete, so other codes are wrong
-	foldCase  bool
-	codes     map[string]struct{}
-	notListed map[string]bool // codes that are abstract: not to be selected
+	url      string
+	complete bool // its content is complete, so other codes are wrong
+	foldCase bool
+	codes    map[string]struct{}
 }
 
 func (c *codeSystem) has(code []byte) bool {
