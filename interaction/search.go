@@ -27,7 +27,7 @@ func (s *Service) search(ctx context.Context, r reader, principal string, req *R
 	if err != nil {
 		return nil, err
 	}
-	if q.Total == "" {
+	if q.Total == "" && s.cfg.Total != search.TotalNone { // a total that costs nothing is given all the same
 		q.Total = s.cfg.Total
 	}
 	form := req.Form
