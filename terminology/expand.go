@@ -88,7 +88,7 @@ func (s *Service) expand(r *run, v *valueSet, p *Parameters) (*expansion, error)
 	}
 
 	seen := map[string]bool{}
-	total, versions := 0, map[string]string{}
+	total, more, versions := 0, false, map[string]string{}
 	limit := s.opt.MaxExpansion
 	nest := !flat && count == nil && offset == nil
 	err := r.walk(v, nil, q, func(m *member) bool {
@@ -110,8 +110,12 @@ func (s *Service) expand(r *run, v *valueSet, p *Parameters) (*expansion, error)
 			r.failure = outcome(422, fhir.CodeTooCostly, "", fmt.Sprintf(
 				"The value set %s has more than %d codes, which is the limit for an expansion in one piece. Ask for a page with count and offset, narrow it with filter, or use $validate-code to check single codes", v.shown(), limit))
 			return false
-		case e.count != nil && (total <= e.offset || len(e.members) >= *e.count):
+		case e.count != nil && total <= e.offset:
 			return true
+		case e.count != nil && len(e.members) >= *e.count:
+			// the page is full: go on for the total, but not for ever
+			more = total >= e.offset+*e.count+maxCount
+			return !more
 		}
 		e.members = append(e.members, m)
 		return true
@@ -122,7 +126,9 @@ func (s *Service) expand(r *run, v *valueSet, p *Parameters) (*expansion, error)
 	if err != nil {
 		return nil, err
 	}
-	e.total = total
+	if e.total = total; more {
+		e.total = uncounted
+	}
 	e.nested = nest && slices.ContainsFunc(e.members, func(m *member) bool { return m.nest })
 	return e, nil
 }
