@@ -119,7 +119,17 @@ func (s *scan) rest(c *compilation, a string) string {
 // dictionary is the FROM item of a scan's lookup with its condition.
 func (c *compilation) dictionary(l *lookup) (item, where, alias string) {
 	item, alias = c.from(Dictionary, nil, "v")
-	return item, and(in(c, alias+".p", ints(l.ps)), l.where(c, alias)), alias
+	where = in(c, alias+".p", ints(l.ps))
+	if l.codes != nil {
+		where = and(where, in(c, alias+".code", l.codes))
+	}
+	if l.systems != nil {
+		where = and(where, in(c, alias+".system", l.systems))
+	}
+	if l.where != nil {
+		where = and(where, l.where(c, alias))
+	}
+	return item, where, alias
 }
 
 // row is the resource that a probe asks about: SQL for its rid, for its rk where

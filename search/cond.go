@@ -1,5 +1,10 @@
 package search
 
+import (
+	"slices"
+	"strings"
+)
+
 // A condition on a resource. Parse builds a tree of them; Compile turns it into
 // SQL in one of two ways: as a probe, which tells of one resource whether the
 // condition holds, or as a driver, which finds the resources that meet it.
@@ -54,9 +59,9 @@ func (s *scan) rank() int { return s.order }
 // lookup finds keys in the dictionary: those of the parameters whose code or
 // system is the given one.
 type lookup struct {
-	ps           []ParamID
-	code, system *string // what where compares, if that is all it does
-	where        func(c *compilation, a string) string
+	ps             []ParamID
+	codes, systems []string // any of them; nil for no condition
+	where          func(c *compilation, a string) string
 }
 
 // keyColumn is the column that scan.keys stand for.
@@ -141,8 +146,9 @@ type reverse struct {
 
 func (r *reverse) rank() int { return r.cond.rank() + 1 }
 
-// simplify takes a list of one for its element.
+// either holds where one of the list does. Scans of the same rows become one.
 func either(list []cond) cond {
+	list = joinScans(list)
 	switch len(list) {
 	case 0:
 		return never{}
@@ -150,6 +156,49 @@ func either(list []cond) cond {
 		return list[0]
 	}
 	return anyOf(list)
+}
+
+// joinScans makes one scan of those under the same keys: many relations in one
+// statement take PostgreSQL long to plan.
+func joinScans(list []cond) []cond {
+	var out []cond
+	var groups [][]*scan
+next:
+	for _, k := range list {
+		s, ok := k.(*scan)
+		if !ok || s.dict != nil || s.where == nil || s.rel == Resource || s.rel == Text {
+			out = append(out, k)
+			continue
+		}
+		for i, g := range groups {
+			if g[0].rel == s.rel && slices.Equal(g[0].keys, s.keys) && slices.Equal(g[0].ps, s.ps) {
+				groups[i] = append(g, s)
+				continue next
+			}
+		}
+		groups = append(groups, []*scan{s})
+	}
+	for _, g := range groups {
+		if len(g) == 1 {
+			out = append(out, g[0])
+			continue
+		}
+		one := &scan{rel: g[0].rel, types: g[0].types, keys: g[0].keys, ps: g[0].ps, unique: true, span: unbounded}
+		for _, s := range g {
+			one.unique = one.unique && s.unique
+			one.order = max(one.order, s.order)
+		}
+		one.where = func(c *compilation, a string) string {
+			parts := make([]string, len(g))
+			for i, s := range g {
+				parts[i] = "(" + s.where(c, a) + ")"
+			}
+			return "(" + strings.Join(parts, " OR ") + ")"
+		}
+		one.more = []residual{one.where}
+		out = append(out, one)
+	}
+	return out
 }
 
 func both(list []cond) cond {

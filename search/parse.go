@@ -20,6 +20,7 @@ type parser struct {
 	depth int // links of chains around what is being read
 	// inFilter: a part of _filter is being read, which has modifiers of its own.
 	inFilter int
+	asked    int      // values so far
 	used     []string // codes of the search, for Rules.Combinations
 	notes    []fhir.Issue
 }
@@ -142,6 +143,9 @@ func (u *unknownParameter) Unwrap() error { return u.err }
 
 // filter reads a parameter that restricts the matches.
 func (p *parser) filter(kv KV) error {
+	if p.asked += len(splitEscaped(kv.Value, ',')); p.asked > 2*p.lim.OrValues {
+		return fhir.Errorf(400, fhir.CodeTooCostly, "the search has more than %d values in all", 2*p.lim.OrValues)
+	}
 	k, err := p.cond(p.q.types, kv.Name, kv.Value)
 	if err != nil {
 		return err

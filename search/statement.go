@@ -43,11 +43,7 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 func (c *compilation) stable() bool {
 	p := c.q.plan()
 	if p.selective {
-		switch p.driver.(type) {
-		case *scan, anyOf:
-			return true
-		}
-		return false
+		return true
 	}
 	if len(c.q.conds) == 0 {
 		return len(c.q.includes) == 0

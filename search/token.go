@@ -185,9 +185,7 @@ func (v *valueReader) token() (cond, error) {
 			}
 		}
 	}
-	if len(v.ps) > 1 { // one lookup for all the types instead of one for each
-		parts = mergeLookups(parts)
-	}
+	parts = mergeLookups(parts)
 	if keys != nil {
 		parts = append(parts, &scan{rel: Token, types: v.types, keys: keys, unique: true, order: rank})
 	}
@@ -248,32 +246,26 @@ func (p *Param) tokenKeys(r *Registry, system, code string, hasSystem bool) (key
 	return keys, lookups
 }
 
-func byCode(ps []ParamID, code string) *lookup {
-	return &lookup{ps: ps, code: &code, where: func(c *compilation, a string) string { return a + ".code = " + c.arg(code) }}
-}
+func byCode(ps []ParamID, code string) *lookup { return &lookup{ps: ps, codes: []string{code}} }
 
-func bySystem(ps []ParamID, system string) *lookup {
-	return &lookup{ps: ps, system: &system, where: func(c *compilation, a string) string { return a + ".system = " + c.arg(system) }}
-}
+func bySystem(ps []ParamID, system string) *lookup { return &lookup{ps: ps, systems: []string{system}} }
 
-// mergeLookups joins lookups of the same value for several parameters.
+// mergeLookups makes one scan of those by code alone, and one of those by system
+// alone: every value is asked of every parameter.
 func mergeLookups(parts []cond) []cond {
 	var out []cond
-	seen := map[string]*scan{}
+	merged := map[bool]*scan{}
 	for _, k := range parts {
 		s := k.(*scan)
-		id := "s"
-		if s.dict.code != nil {
-			id = "c" + *s.dict.code
-		} else {
-			id += *s.dict.system
-		}
-		if first := seen[id]; first != nil {
+		by := s.dict.codes != nil
+		if first := merged[by]; first != nil {
 			first.dict.ps = append(first.dict.ps, s.dict.ps...)
+			first.dict.codes = append(first.dict.codes, s.dict.codes...)
+			first.dict.systems = append(first.dict.systems, s.dict.systems...)
 			first.ps = append(first.ps, s.ps...)
 			continue
 		}
-		seen[id] = s
+		merged[by] = s
 		out = append(out, s)
 	}
 	return out
