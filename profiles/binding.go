@@ -202,9 +202,12 @@ func (r *run) codingRules(it *item) {
 			r.fail(sys, fhir.CodeValue, "", "%s is a value set, not a code system; the system of a coding is the code system that its code is from", clip(system))
 			return
 		}
+		// Systems that only the Terminology knows are asked where warnings are
+		// wanted: a question to the database for each coding of each write
+		// would cost more than the write. So it does not refuse either.
 		if r.e.terms != nil && r.warnings {
 			if v, why := r.e.terms.ValidateInSystem(r.ctx, readCoding(it.n)); v == NotIn {
-				r.codeUnknown(code, sys.Text(), why)
+				r.codeUnknown(fhir.SeverityWarning, code, sys.Text(), why)
 			}
 		}
 		return
@@ -212,7 +215,7 @@ func (r *run) codingRules(it *item) {
 	if cs.has(code.Bytes()) {
 		return
 	}
-	r.codeUnknown(code, cs.url, "")
+	r.codeUnknown(fhir.SeverityError, code, cs.url, "")
 }
 
 // bindingUnknown tells that whether an element is in a value set cannot be told.
@@ -238,12 +241,11 @@ func (r *run) bindingUnknown(b *bound, it *item) bool {
 	return false
 }
 
-func (r *run) codeUnknown(code fhir.Node, system, why string) {
+func (r *run) codeUnknown(severity string, code fhir.Node, system, why string) {
 	step := item{name: "code", idx: -1}
 	if why != "" {
 		why = ": " + why
 	}
-	severity := fhir.SeverityError
 	if strings.HasPrefix(system, "http://terminology.hl7.org/") {
 		severity = fhir.SeverityWarning // these grow apart from the versions of FHIR
 	}

@@ -28,8 +28,6 @@ func (it *item) at() fhir.Node {
 	return it.x
 }
 
-func (it *item) primitive() bool { return it.tab == nil }
-
 // children appends the child elements of an item with the given name to out.
 func (r *run) children(it *item, name string, out []item) []item {
 	if it.tab == nil {
@@ -174,9 +172,8 @@ func (r *run) pop() { r.steps = r.steps[:len(r.steps)-1] }
 // expression is the FHIRPath of the element in hand.
 func (r *run) expression() string {
 	var b strings.Builder
-	b.WriteString(r.prefix)
 	for i, s := range r.steps {
-		if i > 0 || r.prefix != "" {
+		if i > 0 {
 			b.WriteByte('.')
 		}
 		s.append(&b)

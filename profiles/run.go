@@ -18,7 +18,6 @@ type run struct {
 	v      *Validator
 	opts   *Request
 	doc    *fhir.Doc
-	prefix string // expression of the place that the document itself has in a Bundle
 	steps  []step
 	issues []fhir.Issue
 	seen   map[issueKey]bool

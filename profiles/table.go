@@ -112,7 +112,7 @@ func (e *engine) compileTable(name string) (*table, error) {
 	t.resource = s.kind == "resource"
 	t.domain = t.byName["contained"] != nil
 	t.base = strings.TrimPrefix(s.base, sdPrefix)
-	e.linkContent(root, built)
+	linkContent(built)
 	return t, nil
 }
 
@@ -197,7 +197,7 @@ func (e *engine) addMember(t *table, el *elem, m *member) {
 
 // linkContent gives elements with a contentReference the table of the element
 // that they refer to.
-func (e *engine) linkContent(node *tree, built map[string]*table) {
+func linkContent(built map[string]*table) {
 	for _, t := range built {
 		for _, el := range t.elems {
 			if el.def.contentRef == "" {
