@@ -55,8 +55,7 @@ func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, erro
 	if q.Total == search.TotalAccurate {
 		return page, r.pageWithTotal(ctx, q, v, st, page)
 	}
-	// Planned anew for these values: a common code and a rare one want different plans.
-	rows, err := r.q.Query(ctx, st.SQL, append([]any{pgx.QueryExecModeCacheDescribe}, st.Args...)...)
+	rows, err := r.q.Query(ctx, st.SQL, planned(st)...)
 	if err != nil {
 		return nil, domain(ctx, fmt.Errorf("search: %w", err))
 	}
@@ -67,6 +66,16 @@ func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, erro
 		return page, r.estimate(ctx, q, v, page)
 	}
 	return page, nil
+}
+
+// planned returns the arguments of a statement, led by the way it is planned:
+// once for a connection where one plan is best for all values, else anew, since
+// a common code and a rare one want different plans.
+func planned(st *search.Statement) []any {
+	if st.Stable {
+		return st.Args
+	}
+	return append([]any{pgx.QueryExecModeCacheDescribe}, st.Args...)
 }
 
 // Match returns up to limit matches of a query, without order, includes or
@@ -82,7 +91,7 @@ func (r *reader) Match(ctx context.Context, q *search.Query, limit int) ([]*Reso
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.q.Query(ctx, st.SQL, append([]any{pgx.QueryExecModeCacheDescribe}, st.Args...)...)
+	rows, err := r.q.Query(ctx, st.SQL, planned(st)...)
 	if err != nil {
 		return nil, domain(ctx, fmt.Errorf("match: %w", err))
 	}
@@ -222,7 +231,7 @@ func (r *reader) count(ctx context.Context, q *search.Query, v *visible, page *S
 		return err
 	}
 	var total int
-	if err := r.q.QueryRow(ctx, st.SQL, append([]any{pgx.QueryExecModeCacheDescribe}, st.Args...)...).Scan(&total); err != nil {
+	if err := r.q.QueryRow(ctx, st.SQL, planned(st)...).Scan(&total); err != nil {
 		return domain(ctx, fmt.Errorf("count: %w", err))
 	}
 	page.Total = &total

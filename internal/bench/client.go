@@ -148,7 +148,7 @@ func parsePage(body []byte) (*page, error) {
 	p := &page{doc: doc, total: -1}
 	if t := root.Get("total"); t.Valid() {
 		if _, err := fmt.Sscan(t.Text(), &p.total); err != nil {
-			return nil, fmt.Errorf("Bundle.total: %w", err)
+			return nil, fmt.Errorf("the total of the Bundle: %w", err)
 		}
 	}
 	for l := root.Get("link").First(); l.Valid(); l = l.Next() {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -63,7 +65,7 @@ func (l *local) startServer(ctx context.Context, serve []string) error {
 		return err
 	}
 	l.server = exec.CommandContext(ctx, serve[0], serve[1:]...)
-	l.server.Env = append(os.Environ(), "INGLE_LISTEN="+addr, "INGLE_DATABASE_URL="+l.database, "INGLE_METRICS_LISTEN="+l.profile, "INGLE_DEMO=false", "INGLE_DATA_DIR="+filepath.Join(l.dir, "data"))
+	l.server.Env = append(environment(), "INGLE_LISTEN="+addr, "INGLE_DATABASE_URL="+l.database, "INGLE_METRICS_LISTEN="+l.profile, "INGLE_DEMO=false", "INGLE_DATA_DIR="+filepath.Join(l.dir, "data"))
 	l.server.Stdout, l.server.Stderr = l.log, l.log
 	l.server.Cancel = func() error { return l.server.Process.Signal(syscall.SIGTERM) }
 	l.server.WaitDelay = 20 * time.Second
@@ -89,6 +91,12 @@ func (l *local) startServer(ctx context.Context, serve []string) error {
 func (l *local) lastWords() string {
 	text, _ := os.ReadFile(l.log.Name())
 	return string(text[max(0, len(text)-2000):])
+}
+
+// environment configures the server as the caller's does, without what names the
+// data of measuring: the server refuses variables of its prefix that it does not know.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "INGLE_TESTDATA=") })
 }
 
 func freeAddress() (string, error) {

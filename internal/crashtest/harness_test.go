@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -90,7 +91,7 @@ func newChild(t *testing.T, database string) *child {
 		t.Fatal(err)
 	}
 	c := &child{t: t, binary: path, addr: addr, base: "http://" + addr + "/fhir", log: log,
-		env: append(os.Environ(), "INGLE_LISTEN="+addr, "INGLE_DATABASE_URL="+database, "INGLE_DATA_DIR="+t.TempDir())}
+		env: append(environment(), "INGLE_LISTEN="+addr, "INGLE_DATABASE_URL="+database, "INGLE_DATA_DIR="+t.TempDir())}
 	t.Cleanup(func() {
 		c.kill()
 		if t.Failed() {
@@ -106,6 +107,12 @@ func newChild(t *testing.T, database string) *child {
 		_ = log.Close()
 	})
 	return c
+}
+
+// environment is this process's without what is meant for tests: the server
+// refuses variables of its own prefix that it does not know.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "INGLE_") })
 }
 
 // start runs the server and waits until it is ready.
