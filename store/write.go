@@ -289,7 +289,7 @@ func (r *reader) queueChecks(b *pgx.Batch, v *visible, refs map[string]bool, del
 		var args search.Args
 		sql := "SELECT ingle_refuse('" + stateReferrers + "', (SELECT string_agg(DISTINCT t.name || '/' || f.fhir_id, ', ') FROM (SELECT r.rtype, r.fhir_id FROM " +
 			v.From(search.Ref, nil, "x", &args) + " JOIN " + v.From(search.Resource, nil, "r", &args) + " ON r.rid = x.rid WHERE x.rk = ANY(" + args.Add(refKeys(deleted)) +
-			") LIMIT 10) AS f JOIN unnest(" + args.Add(r.db.defs.ResourceTypes()) + "::text[], " + args.Add(r.typeNumbers()) + "::int2[]) AS t(name, n) ON t.n = f.rtype))"
+			") ORDER BY r.rid LIMIT 10) AS f JOIN unnest(" + args.Add(r.db.defs.ResourceTypes()) + "::text[], " + args.Add(r.typeNumbers()) + "::int2[]) AS t(name, n) ON t.n = f.rtype))"
 		b.Queue(sql, args.Values()...)
 	}
 }

@@ -107,14 +107,14 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	}
 	srv := server.New(listening(c, service, db, resolver, metrics, log, name))
 
-	listener, err := listen(ctx, c)
+	listener, err := listenSecured(ctx, c, log)
 	if err != nil {
 		return err
 	}
 	if err := serveMetrics(ctx, c, metrics); err != nil {
 		return err
 	}
-	base := orDefault(c.PublicURL, "http://"+shown(listener.Addr())+c.BasePath)
+	base := orDefault(c.PublicURL, scheme(c)+shown(listener.Addr())+c.BasePath)
 	log.Info("listening", "address", listener.Addr().String(), "base", base)
 
 	served := make(chan error, 1)

@@ -144,6 +144,8 @@ func listening(c *config.Config, service *interaction.Service, db *store.DB, res
 	if out.BodyRate == 0 {
 		out.BodyRate = -1 // switched off
 	}
+	admission(c, &out)
+	out.Wrap = append(out.Wrap, server.SMARTConfiguration(c.BasePath, smartEndpoints(c)), server.Administration(resolver, db))
 	if c.Metrics.Enabled {
 		out.Metrics, out.MetricsElsewhere = m, c.Metrics.Listen != ""
 	}
