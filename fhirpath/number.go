@@ -14,7 +14,6 @@ var (
 	exact    = apd.BaseContext.WithPrecision(100)
 	rounding = apd.BaseContext.WithPrecision(28)
 	one      = apd.New(1, 0)
-	zero     = apd.New(0, 0)
 )
 
 // maxExponent bounds computed numbers, so that writing one out stays small.

@@ -1,6 +1,7 @@
 package fhirpath
 
 import (
+	"context"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -104,13 +105,13 @@ func (s *suiteTest) run(focus Value) error {
 	}
 	env := &Env{Resource: focus}
 	if s.Predicate == "true" {
-		b, err := e.EvalBool(nil, env, focus)
+		b, err := e.EvalBool(context.Background(), env, focus)
 		if err != nil || fmt.Sprint(b) != s.Outputs[0].Value {
 			return fmt.Errorf("predicate: %v, %v", b, err)
 		}
 		return nil
 	}
-	got, err := e.Eval(nil, env, focus)
+	got, err := e.Eval(context.Background(), env, focus)
 	switch {
 	case err != nil && s.Invalid != "":
 		return nil

@@ -26,9 +26,6 @@ const capabilityTTL = 10 * time.Second
 // baseMark stands for the base URL while a statement is built.
 const baseMark = "\x00"
 
-// urlPlace is baseMark for those who write JSON themselves.
-const urlPlace = "urn:x-ingle:base"
-
 // capabilities answers GET /metadata (R4 http.html#capabilities). The statement
 // is made from what runs: the types, the search parameters of the registry, the
 // operations that were registered.

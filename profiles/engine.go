@@ -20,7 +20,6 @@ type engine struct {
 	tables     sync.Map // type name → *table, of types that are not of the official definitions
 	structures sync.Map // canonical → *structureEntry
 	profiles   sync.Map // canonical → *profileEntry
-	bounds     sync.Map // strength, value set → *bound
 	valueSets  sync.Map // canonical → *valueSetEntry
 	codes      sync.Map // system → *codeSystemEntry
 	exts       sync.Map // url → *extensionEntry

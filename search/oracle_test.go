@@ -138,7 +138,7 @@ func (t otoken) matches(value string) bool {
 		if t.cased {
 			return code == t.code
 		}
-		return strings.ToLower(code) == strings.ToLower(t.code)
+		return strings.EqualFold(code, t.code)
 	}
 	if len(parts) == 1 {
 		return t.code != "" && same(plainText(parts[0]))

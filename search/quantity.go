@@ -117,7 +117,6 @@ func quantityRange(typ string, n fhir.Node) (lo, hi string, unit fhir.Node, ok b
 type quantityValue struct {
 	interval
 	system, code string
-	hasUnit      bool // |system|code or |code was written
 }
 
 func (v *valueReader) quantityValue(value string) (quantityValue, error) {

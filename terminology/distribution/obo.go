@@ -13,7 +13,7 @@ import (
 // obo is an ontology in the OBO format 1.2 or 1.4.
 type obo struct {
 	base
-	name, prefix string
+	name string
 }
 
 // oboSystems are the URLs under which ontologies are known in FHIR, by their

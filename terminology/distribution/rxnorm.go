@@ -47,9 +47,7 @@ func openRxNorm(f *files, opt Options) (terminology.Distribution, error) {
 	}
 	r.info = terminology.SystemInfo{URL: orElse(opt.URL, "http://www.nlm.nih.gov/research/umls/rxnorm"), Version: version, Name: "RxNorm", Title: "RxNorm",
 		Status: "active", Language: "en", ValueSet: "http://www.nlm.nih.gov/research/umls/rxnorm/vs", HierarchyMeaning: "is-a", CaseSensitive: true}
-	for _, p := range []terminology.PropertyInfo{{Code: "TTY", Type: "code"}, {Code: "STY", Type: "string"}, {Code: "SAB", Type: "code"}} {
-		r.info.Properties = append(r.info.Properties, p)
-	}
+	r.info.Properties = append(r.info.Properties, []terminology.PropertyInfo{{Code: "TTY", Type: "code"}, {Code: "STY", Type: "string"}, {Code: "SAB", Type: "code"}}...)
 	return r, nil
 }
 

@@ -70,10 +70,8 @@ func openSNOMED(f *files, opt Options) (terminology.Distribution, error) {
 	}
 	s.info = terminology.SystemInfo{URL: orElse(opt.URL, "http://snomed.info/sct"), Version: version, Name: "SNOMED_CT", Title: "SNOMED CT", Status: "active",
 		Language: "en", ValueSet: "http://snomed.info/sct?fhir_vs", HierarchyMeaning: "is-a", CaseSensitive: true, Compositional: true}
-	for _, p := range []terminology.PropertyInfo{{Code: "inactive", Type: "boolean"}, {Code: "sufficientlyDefined", Type: "boolean"}, {Code: "moduleId", Type: "code"},
-		{Code: "effectiveTime", Type: "string"}, {Code: "memberOf", Type: "code"}} {
-		s.info.Properties = append(s.info.Properties, p)
-	}
+	s.info.Properties = append(s.info.Properties, []terminology.PropertyInfo{{Code: "inactive", Type: "boolean"}, {Code: "sufficientlyDefined", Type: "boolean"}, {Code: "moduleId", Type: "code"},
+		{Code: "effectiveTime", Type: "string"}, {Code: "memberOf", Type: "code"}}...)
 	return s, nil
 }
 
