@@ -22,6 +22,7 @@ type extraction struct {
 	suffix    []bool
 	absent    []*Param // presence parameters whose element was not met
 	wordBytes int
+	wordsFull bool // further words are left out
 	// the last canonical form computed: several parameters ask for the same one
 	lastUnit, lastValue string
 	lastCanonical       string

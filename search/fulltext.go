@@ -46,10 +46,20 @@ func words(s string, yield func(string)) {
 // addWords notes the words of a text under a mark.
 func (x *extraction) addWords(mark, s string) {
 	words(s, func(w string) {
-		if x.wordBytes < maxWords {
-			x.wordBytes += len(mark) + len(w) + 4
-			x.rows.Words = append(x.rows.Words, mark+w)
+		if x.wordsFull {
+			return
 		}
+		x.wordBytes += len(mark) + len(w) + 4
+		x.rows.Words = append(x.rows.Words, mark+w)
+		if x.wordBytes < maxWords {
+			return
+		}
+		x.finishWords() // the same words again do not count
+		x.wordBytes = 0
+		for _, w := range x.rows.Words {
+			x.wordBytes += len(w) + 4
+		}
+		x.wordsFull = x.wordBytes > maxWords*3/4
 	})
 }
 

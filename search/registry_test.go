@@ -1,6 +1,7 @@
 package search
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -237,5 +238,33 @@ func TestRules(t *testing.T) {
 		if fault == "" && err != nil || fault != "" && (fhir.AsError(err) == nil || !strings.Contains(err.Error(), fault)) {
 			t.Errorf("%s: %v, want %q", text, err, fault)
 		}
+	}
+}
+
+// TestManyWords proves that the words of a resource stay within what a tsvector
+// holds, and that a text repeated many times loses none.
+func TestManyWords(t *testing.T) {
+	reg := registry(t)
+	reg.EnableFullText()
+	rows, err := reg.IndexRows(parse(t, `{"resourceType":"Basic","implicitRules":"`+strings.Repeat("again and ", 200_000)+`last"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(rows.Words, " "); got != "c:again c:and c:last" {
+		t.Errorf("%.200s", got)
+	}
+	var b strings.Builder
+	for i := range 300_000 {
+		fmt.Fprintf(&b, "word%d ", i)
+	}
+	if rows, err = reg.IndexRows(parse(t, `{"resourceType":"Basic","implicitRules":"`+b.String()+`"}`)); err != nil {
+		t.Fatal(err)
+	}
+	bytes := 0
+	for _, w := range rows.Words {
+		bytes += len(w) + 4
+	}
+	if bytes > 1<<20 || len(rows.Words) < 10_000 {
+		t.Errorf("%d words of %d bytes", len(rows.Words), bytes)
 	}
 }
