@@ -1,8 +1,8 @@
 package fhirpath
 
 import (
-	"context"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
