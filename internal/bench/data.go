@@ -91,6 +91,22 @@ func (s *source) take(n int) ([]bundle, error) {
 	return out, nil
 }
 
+// about returns Bundles with n resources together, or as few more as some of the next make.
+func (s *source) about(n int) ([]bundle, error) {
+	var out []bundle
+	sum := 0
+	for tries := 0; sum < n; tries++ {
+		b, err := s.next()
+		if err != nil {
+			return nil, err
+		}
+		if sum+b.entries <= n+n/20 || tries > 100 {
+			out, sum = append(out, b), sum+b.entries
+		}
+	}
+	return out, nil
+}
+
 // transactionEntries counts the entries of a transaction Bundle; 0 for anything else.
 func transactionEntries(data []byte) int {
 	if !bytes.Contains(data[:min(len(data), 4096)], []byte(`"transaction"`)) {

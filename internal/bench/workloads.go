@@ -378,7 +378,7 @@ func (b *bench) transactions(ctx context.Context) error {
 	var server, limit running
 	first := int64(1) << 40
 	entries := 0
-	list, err := src.take(1000)
+	list, err := src.about(1000)
 	if err != nil {
 		return err
 	}

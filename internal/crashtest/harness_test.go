@@ -27,12 +27,16 @@ import (
 
 var long = os.Getenv("INGLE_LONG") != ""
 
+// built is the folder of the program, once it was built.
+var built string
+
 // binary builds the program once for the test binary.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "ingle-crashtest-")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	out := filepath.Join(dir, "ingle-under-test")
 	cmd := exec.Command("go", "build", "-o", out, "./cmd/ingle")
 	cmd.Dir = testdata.Root()
@@ -44,8 +48,8 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		_ = os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
