@@ -174,6 +174,13 @@ func (g *generator) search() string {
 			if p := g.o.w.reg.Param(typ, code); p != nil && p.Type != "composite" && p.Type != "special" {
 				parts = append(parts, "_sort="+pick(g.r, []string{"", "-"})+code)
 			}
+		} else if g.chance(0.05) { // by a code of which a resource has one
+			for _, p := range g.o.w.reg.Params(typ) {
+				if p.Type == "token" && p.single && g.chance(0.6) {
+					parts = append(parts, "_sort="+pick(g.r, []string{"", "-"})+p.Code)
+					break
+				}
+			}
 		} else if g.chance(0.4) {
 			if s := g.sort(typ); s != "" {
 				parts = append(parts, s)

@@ -16,7 +16,7 @@ import (
 
 // sorter tells where the value of a sort key is found.
 type sorter struct {
-	kind    string // id, lu, mark, token, ref
+	kind    string // id, lu, mark, token, code (a token of which a resource has one), ref
 	rel     Relation
 	column  string
 	sqlType string
@@ -47,7 +47,7 @@ func (c *compilation) sortValue(k SortKey, at row) (item, expr string) {
 	case "mark":
 		rel, x := c.from(s.rel, c.q.restrict(), "x")
 		return lateral("SELECT " + x + "." + s.column + " AS v FROM " + rel + " WHERE " + and(x+".rid = "+at.rid, in(c, x+".k", s.keys), x+"."+mark(k.Desc)) + " LIMIT 1")
-	case "token":
+	case "token", "code":
 		tok, x := c.from(Token, c.q.restrict(), "x")
 		dict, v := c.from(Dictionary, nil, "v")
 		return lateral("SELECT " + extreme(k.Desc) + "(" + v + ".code) AS v FROM " + tok + " JOIN " + dict + " ON " + v + ".h = " + x + ".h WHERE " +
@@ -89,6 +89,9 @@ func (c *compilation) sortedHits(limit int) (with string, keys []sortColumn) {
 	}
 	p := q.plan()
 	first := q.Sort[0]
+	if first.by.kind == "code" && len(q.Sort) == 1 && !p.selective {
+		return c.sortedByCode(p, keys, n), keys
+	}
 	if p.selective || first.by.kind != "mark" && first.by.kind != "lu" {
 		return c.sortedAll(p, keys, n), keys
 	}
@@ -402,6 +405,9 @@ func (p *parser) sorter(code string) (sorter, error) {
 			one = sorter{kind: "mark", rel: Quantity, column: "lo", sqlType: "numeric"}
 		case "token":
 			one = sorter{kind: "token", rel: Token, sqlType: "text"}
+			if sp.single && sp.inDict {
+				one.kind = "code"
+			}
 			if !sp.inDict {
 				one = sorter{kind: "mark", rel: String, column: "val", sqlType: "text"}
 			}
