@@ -131,6 +131,12 @@ func (r *reader) mayWrite(c *Change) error {
 	case authz.Delete:
 		return r.scope.MayDelete(c.Old.Labels)
 	case authz.Create:
+		if c.Old != nil && !slices.Equal(c.Old.Labels, c.Labels) {
+			// with the deleted resource its history would change hands
+			if err := r.scope.MayUpdate(c.Old.Labels, c.Labels); err != nil {
+				return err
+			}
+		}
 		return r.scope.MayCreate(c.Labels)
 	}
 	return r.scope.MayUpdate(c.Old.Labels, c.Labels)

@@ -2,15 +2,19 @@ package noninterference
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,8 +43,6 @@ type Pair struct {
 	hidden   map[string]bool
 	now      *atomic.Int64 // milliseconds
 	requests int
-	ids      map[string]string // generated ids: that of part → that of whole
-	back     map[string]string
 }
 
 const maxFailed = 5
@@ -50,13 +52,14 @@ func (w *World) Pairs(t testing.TB, users []User) []*Pair {
 	t.Helper()
 	who := admit(t, users)
 	everything := w.serve(t, url(t), nil, nil, false)
+	rand.Reader = dice
 	out := make([]*Pair, len(users))
 	for i, u := range users {
 		resolver := who.any
 		if u.NeedAll {
 			resolver = who.all
 		}
-		p := &Pair{T: t, User: u, w: w, now: &atomic.Int64{}, ids: map[string]string{}, back: map[string]string{}}
+		p := &Pair{T: t, User: u, w: w, now: &atomic.Int64{}}
 		p.now.Store(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC).UnixMilli())
 		clock := func() time.Time { return time.UnixMilli(p.now.Load()) }
 		full, rest := url(t), url(t)
@@ -118,12 +121,13 @@ type answer struct {
 	body   string
 }
 
-func (p *Pair) ask(h http.Handler, r Request, translate func(string) string) answer {
+func (p *Pair) ask(h http.Handler, r Request) answer {
+	dice.begin(p.User.Name, p.requests)
 	var body io.Reader
 	if r.Body != "" {
-		body = strings.NewReader(translate(r.Body))
+		body = strings.NewReader(r.Body)
 	}
-	req, err := http.NewRequestWithContext(p.T.Context(), r.Method, translate(r.Target), body)
+	req, err := http.NewRequestWithContext(p.T.Context(), r.Method, r.Target, body)
 	if err != nil {
 		p.T.Fatalf("%s: %v", r, err)
 	}
@@ -138,7 +142,7 @@ func (p *Pair) ask(h http.Handler, r Request, translate func(string) string) ans
 		req.Header.Set("Content-Type", "application/fhir+json")
 	}
 	for _, x := range r.Header {
-		req.Header.Set(x[0], translate(x[1]))
+		req.Header.Set(x[0], x[1])
 	}
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, req)
@@ -151,12 +155,8 @@ func (p *Pair) Ask(r Request) (status int, header http.Header, body string) {
 	p.requests++
 	p.Asked++
 	p.now.Add(1000)
-	same := func(s string) string { return s }
-	a := p.ask(p.whole, r, same)
-	b := p.ask(p.part, r, func(s string) string { return generated.ReplaceAllStringFunc(s, p.toPart) })
+	a, b := p.ask(p.whole, r), p.ask(p.part, r)
 	x, y := canonical(a), canonical(b)
-	p.learn(x, y)
-	y = generated.ReplaceAllStringFunc(y, p.toWhole)
 	if x != y && len(p.Failed) < maxFailed {
 		p.Failed = append(p.Failed, fmt.Sprintf("user %q: %s\n%s", p.User.Name, r, difference(x, y)))
 	}
@@ -169,34 +169,26 @@ func (p *Pair) Ask(r Request) (status int, header http.Header, body string) {
 	return a.status, a.header, a.body
 }
 
-// generated are the ids that the server makes: random UUIDs.
-var generated = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
-
-func (p *Pair) toWhole(id string) string {
-	if w, ok := p.ids[id]; ok {
-		return w
-	}
-	return id
+// chance is where the servers take what is random from: the same for both, so
+// that the ids of new resources are the same.
+type chance struct {
+	mu sync.Mutex
+	r  *mathrand.ChaCha8
 }
 
-func (p *Pair) toPart(id string) string {
-	if w, ok := p.back[id]; ok {
-		return w
-	}
-	return id
+var dice = &chance{r: mathrand.NewChaCha8([32]byte{})}
+
+func (c *chance) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.r.Read(p)
 }
 
-// learn pairs the generated ids of two answers by their order. An id once
-// paired stays so.
-func (p *Pair) learn(whole, part string) {
-	a, b := generated.FindAllString(whole, -1), generated.FindAllString(part, -1)
-	for i := range min(len(a), len(b)) {
-		_, had := p.back[a[i]]
-		_, has := p.ids[b[i]]
-		if a[i] != b[i] && !had && !has {
-			p.ids[b[i]], p.back[a[i]] = a[i], b[i]
-		}
-	}
+// begin starts the series of one request.
+func (c *chance) begin(user string, request int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.r = mathrand.NewChaCha8(sha256.Sum256(fmt.Append(nil, user, request)))
 }
 
 var (

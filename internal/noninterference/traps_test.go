@@ -15,11 +15,11 @@ import (
 )
 
 // scene is a server with two projects. alice reads and writes a, bob b; admin
-// everything. In b there are a patient, an organization and an observation about
+// everything; carol is bob and reads a. In b there are a patient, an organization and an observation about
 // a patient of a.
 type scene struct {
 	*servertest.Server
-	alice, bob, admin string // Authorization headers
+	alice, bob, carol, admin string // Authorization headers
 }
 
 func newScene(t *testing.T, change ...func(*store.Options)) *scene {
@@ -29,15 +29,16 @@ func newScene(t *testing.T, change ...func(*store.Options)) *scene {
 	resolver, err := authz.New(authz.Config{Mode: authz.ModeJWT, RolesClaim: "roles",
 		Issuers: []authz.Issuer{{Issuer: issuer.URL, KeysURL: issuer.KeysURL, Audiences: []string{"fhir"}}},
 		Roles: map[string]authz.Role{"a": role("/programs/a"), "b": role("/programs/b"),
-			"admin": {Paths: []string{"/"}, Methods: []string{"*"}, Admin: true}}})
+			"reads a": {Paths: []string{"/programs/a"}, Methods: []string{"read"}},
+			"admin":   {Paths: []string{"/"}, Methods: []string{"*"}, Admin: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(resolver.Close)
-	token := func(role string) string {
-		return "Bearer " + issuer.Token(t, role, map[string]any{"sub": role, "roles": []string{role}})
+	token := func(roles ...string) string {
+		return "Bearer " + issuer.Token(t, roles[0], map[string]any{"sub": strings.Join(roles, " "), "roles": roles})
 	}
-	s := &scene{alice: token("a"), bob: token("b"), admin: token("admin")}
+	s := &scene{alice: token("a"), bob: token("b"), admin: token("admin"), carol: token("b", "reads a")}
 	s.Server = servertest.Start(t, servertest.Options{
 		Server: func(c *server.Config) {
 			c.Resolver = resolver
@@ -220,6 +221,17 @@ func TestMoveNeedsBoth(t *testing.T) {
 	if a := s.as(s.bob, "GET", "/Patient/open/_history", "").Is(200); a.Text("total") != "1" {
 		t.Errorf("%s", a.Body)
 	}
+}
+
+// TestDeletedKeepsItsProject: who may not change the resources of a project does
+// not take over what is deleted there either.
+func TestDeletedKeepsItsProject(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.as(s.alice, "DELETE", "/Patient/open", "").Is(204)
+	s.as(s.carol, "GET", "/Patient/open", "").Is(410)
+	s.as(s.carol, "PUT", "/Patient/open", resource("Patient", "open", "b", "")).Is(403)
+	s.as(s.alice, "PUT", "/Patient/open", resource("Patient", "open", "a", "")).Is(201)
 }
 
 // TestRouteMatrix sends every route without a token, with a bad one, as another
