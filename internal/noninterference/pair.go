@@ -154,6 +154,11 @@ func (p *Pair) ask(h http.Handler, r Request) answer {
 func (p *Pair) Ask(r Request) (status int, header http.Header, body string) {
 	p.requests++
 	p.Asked++
+	if len(p.hidden) == 0 {
+		// Who sees everything gets the planner's figure, which depends on when
+		// PostgreSQL last looked at its tables.
+		r.Target, r.Body = strings.ReplaceAll(r.Target, "_total=estimate", "_total=accurate"), strings.ReplaceAll(r.Body, "_total=estimate", "_total=accurate")
+	}
 	p.now.Add(1000)
 	a, b := p.ask(p.whole, r), p.ask(p.part, r)
 	x, y := canonical(a), canonical(b)
