@@ -25,10 +25,11 @@ func TestNonInterference(t *testing.T) {
 	}
 	w := noninterference.NewWorld(t)
 	users := noninterference.Users()
-	asked, failed, found := 0, 0, 0
+	asked, failed, found, tried := 0, 0, 0, 0
 	for i := range users {
 		t.Run(users[i].Name, func(t *testing.T) {
 			p := w.Pairs(t, users[i:i+1])[0]
+			tried++
 			p.Try(seed+uint64(i), n/len(users)+1)
 			for _, f := range p.Failed {
 				t.Error(f)
@@ -37,7 +38,7 @@ func TestNonInterference(t *testing.T) {
 		})
 	}
 	t.Logf("non-interference: %d passed, %d failed; %d answers held data; INGLE_SEED=%d", asked-failed, failed, found, seed)
-	if asked < n {
+	if asked < n && tried == len(users) && failed == 0 {
 		t.Errorf("%d requests instead of %d", asked, n)
 	}
 }
