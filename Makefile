@@ -26,10 +26,10 @@ build: ## build bin/ingle, a static binary
 test: ## run all tests on a real PostgreSQL, with the race detector (TEST=./store for one package)
 	@if [ -n '$(RACE)' ] && ! command -v "$$($(GO) env CC)" >/dev/null; then \
 		echo 'The race detector needs a C compiler (gcc or clang). Install one, or run: make test RACE=' >&2; exit 1; fi
-	$(GO) test $(RACE) -timeout 9m $(TESTFLAGS) $(TEST)
+	$(GO) test $(RACE) -timeout 20m $(TESTFLAGS) $(TEST)
 
 test-long: ## the long forms of the tests: crashes, random searches, fuzzing (hours)
-	INGLE_TEST_LONG=1 $(GO) test -timeout 6h -p 1 $(TESTFLAGS) $(TEST)
+	INGLE_LONG=1 $(GO) test -timeout 6h -p 1 $(TESTFLAGS) $(TEST)
 
 lint: ## gofmt, go vet, staticcheck, import directions, a tidy go.mod
 	@unformatted="$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l)"; \

@@ -73,7 +73,7 @@ func newCommons(t *testing.T, change func(*Config)) *commons {
 	c.front = newFront(t, c.URL)
 	cfg := Config{Mode: ModeArborist, Now: c.clock.Now,
 		Issuers:  []Issuer{{Issuer: c.is.URL, KeysURL: c.is.KeysURL, Audiences: []string{"fhir"}}},
-		Arborist: Arborist{URL: c.front.URL, Timeout: 2 * time.Second}}
+		Arborist: Arborist{URL: c.front.URL, Timeout: 30 * time.Second}}
 	if change != nil {
 		change(&cfg)
 	}

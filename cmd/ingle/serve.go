@@ -71,7 +71,8 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		}
 	}
 	defs := r4.Definitions()
-	registry := search.NewRegistry(defs)
+	registry := search.NewRegistry(defs, ownBases(c)...)
+	registry.Restrict(searchRules(c))
 	if c.Search.FullText {
 		registry.EnableFullText()
 	}

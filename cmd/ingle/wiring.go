@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"strings"
 
 	"ingle/authz"
 	"ingle/fhir"
@@ -105,6 +106,36 @@ func operations(db *store.DB, known *knowledge, source interaction.TerminologySo
 		interaction.ValidateOperation(known.validator),
 		interaction.SnapshotOperation(known.validator),
 		interaction.ReindexOperation(db))
+}
+
+// ownBases are the URLs by which references may name this server's resources.
+func ownBases(c *config.Config) []string {
+	if c.PublicURL == "" {
+		return nil
+	}
+	return []string{c.PublicURL}
+}
+
+func searchRules(c *config.Config) map[string]search.Rules {
+	if len(c.Search.Types) == 0 {
+		return nil
+	}
+	out := map[string]search.Rules{}
+	for name, t := range c.Search.Types {
+		r := search.Rules{Params: t.Parameters, Includes: t.Includes, RevIncludes: t.RevIncludes}
+		for _, set := range t.Combinations {
+			codes := []string{}
+			if set != "" {
+				codes = strings.Split(set, "+")
+			}
+			r.Combinations = append(r.Combinations, codes)
+		}
+		if name == "Resource" {
+			name = "" // every type that is not named
+		}
+		out[name] = r
+	}
+	return out
 }
 
 func searchLimits(c *config.Config) search.Limits {

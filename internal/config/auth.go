@@ -24,7 +24,7 @@ type Auth struct {
 	Anonymous bool     `key:"anonymous" default:"false" doc:"Callers without credentials have the grants of Arborist's anonymous group instead of 401."`
 	Arborist  Arborist `key:"arborist" doc:"Gen3's policy engine."`
 	Labels    Labels   `key:"labels" doc:"What ties resources to Arborist resource paths: codings in meta.security."`
-	SMART     SMART    `key:"smart" pending:"true" doc:"What /.well-known/smart-configuration says; the endpoints belong to the authorization server."`
+	SMART     SMART    `key:"smart" doc:"What /.well-known/smart-configuration says; the endpoints belong to the authorization server."`
 }
 
 // Issuer is one issuer of tokens. Without keys_url and keys_file its discovery document is asked.

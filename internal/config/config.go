@@ -38,10 +38,10 @@ type Config struct {
 	Packages       []string       `key:"packages" doc:"FHIR packages (.tgz) to load at start: files, or folders of them."`
 
 	Database    Database    `key:"database" doc:"Where PostgreSQL is."`
-	TLS         TLS         `key:"tls" pending:"true" doc:"HTTPS by Ingle itself; behind a proxy that does it, leave these empty."`
+	TLS         TLS         `key:"tls" doc:"HTTPS by Ingle itself; behind a proxy that does it, leave these empty."`
 	Auth        Auth        `key:"auth" doc:"How callers are known and what decides what they may do."`
-	CORS        CORS        `key:"cors" pending:"true" doc:"What browser applications of other origins may do."`
-	Access      Access      `key:"access" pending:"true" doc:"Who may call at all, how often, and the audit trail."`
+	CORS        CORS        `key:"cors" doc:"What browser applications of other origins may do."`
+	Access      Access      `key:"access" doc:"Who may call at all, how often, and the audit trail."`
 	Interaction Interaction `key:"interaction" doc:"The choices that FHIR leaves to servers."`
 	Search      Search      `key:"search" doc:"Defaults of searches."`
 	Validation  Validation  `key:"validation" doc:"How exactly resources are checked before they are stored."`
@@ -56,7 +56,6 @@ type Database struct {
 	MigrateURL  string        `key:"migrate_url" secret:"url" doc:"Connection URL of the role that may change the schema. Empty: the same as url."`
 	PoolSize    int           `key:"pool_size" default:"0" min:"0" max:"1000" doc:"Connections kept open at most; 0 means four for each processor, at least 8."`
 	ConnectTime time.Duration `key:"connect_time" default:"30s" min:"1s" max:"10m" doc:"How long the start waits for the database to answer."`
-	MigrateWait time.Duration `key:"migrate_wait" pending:"true" default:"60s" min:"1s" max:"1h" doc:"How long the start waits for another instance that migrates."`
 }
 
 // TLS lets Ingle itself speak HTTPS.
@@ -95,14 +94,12 @@ type Interaction struct {
 
 // Search sets the defaults of searches.
 type Search struct {
-	Handling   string                `key:"handling" default:"strict" oneof:"strict|lenient" doc:"Unknown parameters are refused (strict) or ignored (lenient) when Prefer: handling is absent."`
-	Count      int                   `key:"count" default:"50" min:"1" max:"10000" doc:"Matches on a page when _count is absent."`
-	CountMax   int                   `key:"count_max" default:"1000" min:"1" max:"10000" doc:"Matches on a page at most; a larger _count is lowered to it."`
-	Total      string                `key:"total" default:"none" oneof:"none|estimate|accurate" doc:"Bundle.total when _total is absent."`
-	FullText   bool                  `key:"full_text" default:"false" doc:"Index the words of every resource for _text, _content and :text. What is stored already is indexed by $reindex."`
-	Trigrams   bool                  `key:"trigrams" pending:"true" default:"true" doc:"Use the extension pg_trgm for :contains where the database has it or lets Ingle make it."`
-	Parameters []string              `key:"parameters" doc:"Files or folders of SearchParameter resources to load at start."`
-	Types      map[string]SearchType `key:"types" pending:"true" doc:"What searches of a resource type may use, by type."`
+	Handling string                `key:"handling" default:"strict" oneof:"strict|lenient" doc:"Unknown parameters are refused (strict) or ignored (lenient) when Prefer: handling is absent."`
+	Count    int                   `key:"count" default:"50" min:"1" max:"10000" doc:"Matches on a page when _count is absent."`
+	CountMax int                   `key:"count_max" default:"1000" min:"1" max:"10000" doc:"Matches on a page at most; a larger _count is lowered to it."`
+	Total    string                `key:"total" default:"none" oneof:"none|estimate|accurate" doc:"Bundle.total when _total is absent."`
+	FullText bool                  `key:"full_text" default:"false" doc:"Index the words of every resource for _text, _content and :text. What is stored already is indexed by $reindex."`
+	Types    map[string]SearchType `key:"types" doc:"What searches of a resource type may use, by type."`
 }
 
 // SearchType narrows the searches of one resource type. Absent lists allow everything.

@@ -46,8 +46,7 @@ limits:
   search_time: 3s
   resource_body: 2MiB
 trusted_proxies: [10.0.0.0/8, 192.168.1.7]
-search:
-  parameters: a.json, b.json
+packages: a.tgz, b.tgz
 auth:
   issuers:
     - https://login.example.org
@@ -77,7 +76,7 @@ auth:
 		{c.Limits.QueueTime, 250 * time.Millisecond},
 		{c.Limits.ResourceBody, Bytes(2 << 20)},
 		{fmt.Sprint(c.TrustedProxies), "[10.0.0.0/8 192.168.1.7/32]"},
-		{c.Search.Parameters, []string{"a.json", "b.json"}},
+		{c.Packages, []string{"a.tgz", "b.tgz"}},
 		{c.Search.Count, 50},
 		{c.Auth.Issuers, []Issuer{{Issuer: "https://login.example.org"}, {Issuer: "https://fence.example.org/user", AnyAudience: true}}},
 		{c.Auth.Roles, map[string]Role{"reader": {Paths: []string{"/"}, Methods: []string{"read"}}}},

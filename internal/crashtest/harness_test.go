@@ -25,7 +25,7 @@ import (
 	"ingle/internal/testdata"
 )
 
-var long = os.Getenv("INGLE_LONG") != "" || os.Getenv("INGLE_TEST_LONG") != ""
+var long = os.Getenv("INGLE_LONG") != ""
 
 // built is the folder of the program, once it was built.
 var built string
