@@ -228,7 +228,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 // What is printed can be read again.
 func TestPrintedConfigurationLoads(t *testing.T) {
 	t.Parallel()
-	first, err := Load("", []string{"INGLE_SEARCH_PARAMETERS=a,b", "INGLE_LIMITS_BODY_RATE=0B", "INGLE_TRUSTED_PROXIES=::1", `INGLE_AUTH_ROLES={reader: {paths: [/]}}`})
+	first, err := Load("", []string{"INGLE_PACKAGES=a,b", "INGLE_LIMITS_BODY_RATE=0B", "INGLE_TRUSTED_PROXIES=::1", `INGLE_AUTH_ROLES={reader: {paths: [/]}}`})
 	if err != nil {
 		t.Fatal(err)
 	}
