@@ -49,6 +49,7 @@ type keySet struct {
 	flight singleflight.Group
 	state  atomic.Pointer[keyState]
 	tried  atomic.Int64 // unix nanoseconds of the last reading that was begun
+	failed atomic.Int64 // when it last could not be read
 
 	refreshing atomic.Bool
 	running    sync.WaitGroup
@@ -178,8 +179,8 @@ func (s *keySet) current(ctx context.Context) (*keyState, error) {
 			s.refresh()
 			return st, nil
 		}
-	} else if now.Sub(time.Unix(0, s.tried.Load())) < time.Second {
-		return nil, errNoKeys // do not let every request wait for a dead issuer
+	} else if now.Sub(time.Unix(0, s.failed.Load())) < time.Second {
+		return nil, errNoKeys // do not let every request wait for a dead issuer; one that is being asked they do wait for
 	}
 	fresh, err := s.load(ctx)
 	switch {
@@ -221,6 +222,7 @@ func (s *keySet) load(ctx context.Context) (*keyState, error) {
 		defer cancel()
 		body, err := s.read(ctx)
 		if err != nil {
+			s.failed.Store(s.now().UnixNano())
 			return nil, err
 		}
 		st := &keyState{at: begun, raw: string(body), gen: 1}
@@ -234,6 +236,7 @@ func (s *keySet) load(ctx context.Context) (*keyState, error) {
 			st.gen++
 		}
 		if st.byID, err = parseKeys(body); err != nil {
+			s.failed.Store(s.now().UnixNano())
 			return nil, err
 		}
 		s.state.Store(st)
