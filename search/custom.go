@@ -190,8 +190,7 @@ func validCode(s string) bool {
 
 // ReadSearchParameter reads a SearchParameter resource. Its errors are
 // *fhir.Error with status 400.
-func ReadSearchParameter(doc *fhir.Doc) (*fhir.SearchParam, error) {
-	n := doc.Root()
+func ReadSearchParameter(n fhir.Node) (*fhir.SearchParam, error) {
 	if text(n, "resourceType") != "SearchParameter" {
 		return nil, fhir.Errorf(400, fhir.CodeStructure, "a SearchParameter is expected").At("resourceType")
 	}

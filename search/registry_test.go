@@ -130,7 +130,7 @@ func customParam(t *testing.T, code, kind, expr string) *fhir.SearchParam {
 	t.Helper()
 	body := `{"resourceType":"SearchParameter","url":` + quote("http://example.org/sp/"+code) + `,"code":` + quote(code) +
 		`,"status":"active","base":["Patient"],"type":` + quote(kind) + `,"expression":` + quote(expr) + `}`
-	def, err := ReadSearchParameter(parse(t, body))
+	def, err := ReadSearchParameter(parse(t, body).Root())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,30 +46,16 @@ func same(a, b *fhir.SearchParam) bool {
 		slices.Equal(a.Target, b.Target) && slices.Equal(a.Components, b.Components)
 }
 
-// read reads a SearchParameter resource; nil if it takes no part: it is
-// not active, or one of FHIR's own.
-func (p *parameters) read(n fhir.Node) *fhir.SearchParam {
+// active reads a SearchParameter resource, nil if it is not active.
+func active(n fhir.Node) *fhir.SearchParam {
 	if n.Get("status").Text() != "active" {
 		return nil
 	}
-	def := &fhir.SearchParam{
-		URL: n.Get("url").Text(), Code: n.Get("code").Text(), Type: n.Get("type").Text(), Expression: n.Get("expression").Text(),
-		Base: texts(n.Get("base")), Target: texts(n.Get("target")), Comparators: texts(n.Get("comparator")), Modifiers: texts(n.Get("modifier")),
-		Chain: texts(n.Get("chain")), MultipleOr: n.Get("multipleOr").Text() != "false", MultipleAnd: n.Get("multipleAnd").Text() != "false",
-		Description: n.Get("description").Text(), DerivedFrom: n.Get("derivedFrom").Text(),
-	}
-	for c := n.Get("component").First(); c.Valid(); c = c.Next() {
-		def.Components = append(def.Components, fhir.SearchComponent{Definition: c.Get("definition").Text(), Expression: c.Get("expression").Text()})
+	def, err := search.ReadSearchParameter(n)
+	if err != nil {
+		return nil // not reached: it is asked of SearchParameters alone
 	}
 	return def
-}
-
-func texts(list fhir.Node) []string {
-	var out []string
-	for n := list.First(); n.Valid(); n = n.Next() {
-		out = append(out, n.Text())
-	}
-	return out
 }
 
 // changed takes a stored SearchParameter in, or away where body is nil.
@@ -80,7 +66,7 @@ func (p *parameters) changed(id string, body []byte) {
 		if err != nil {
 			return // not reached: it was parsed before it was stored
 		}
-		now.def = p.read(doc.Root())
+		now.def = active(doc.Root())
 		now.subject = "SearchParameter/" + id + "/_history/" + doc.Root().Get("meta").Get("versionId").Text()
 	}
 	p.mu.Lock()
@@ -154,7 +140,7 @@ func (g gate) Validate(ctx context.Context, resource fhir.Node) ([]fhir.Issue, e
 	if err != nil || resource.Get("resourceType").Text() != "SearchParameter" {
 		return issues, err
 	}
-	def := g.parameters.read(resource)
+	def := active(resource)
 	if def == nil {
 		return issues, nil
 	}
