@@ -90,6 +90,7 @@ The exit status is 1 if an answer was wrong.`,
 	f.IntVar(&o.ServerPID, "server-pid", 0, "process of the server if it runs on this machine: its CPU time is exact then")
 	f.StringVar(&token, "token", "", "bearer token (better: FHIR_TOKEN)")
 	f.IntVar(&o.Size, "size", 100_000, "resources to load; the Bundles are multiplied with new ids as needed")
+	f.IntVar(&o.Labels, "labels", 0, "security labels to spread over the Bundles that are loaded")
 	f.BoolVar(&noLoad, "no-load", false, "measure what the server holds")
 	f.StringSliceVar(&data, "data", nil, "files or folders of transaction Bundles (default: the Synthea set of INGLE_TESTDATA)")
 	f.IntSliceVar(&o.Concurrency, "clients", []int{1, 8}, "requests at once; each number is measured")

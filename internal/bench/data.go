@@ -31,12 +31,14 @@ type source struct {
 var errStopped = errors.New("no more Bundles are wanted")
 
 // newSource reads ahead by one Bundle, so that the files need not fit into memory.
-func newSource(ctx context.Context, paths []string) *source {
+// With labels, the Bundles are put under that many paths in turn.
+func newSource(ctx context.Context, paths []string, labels int) *source {
 	ctx, cancel := context.WithCancel(ctx)
 	out := make(chan bundle)
 	failed := make(chan error, 1)
 	go func() {
 		defer close(out)
+		count := 0
 		for round := uint32(0); ; round++ {
 			found := false
 			err := load.Documents(paths, func(name string, data []byte) error {
@@ -45,8 +47,13 @@ func newSource(ctx context.Context, paths []string) *source {
 					return nil
 				}
 				found = true
+				data = renew(data, round)
+				if labels > 0 {
+					data = labelled(data, labelPath(count%labels))
+				}
+				count++
 				select {
-				case out <- bundle{renew(data, round), n}:
+				case out <- bundle{data, n}:
 					return nil
 				case <-ctx.Done():
 					return errStopped

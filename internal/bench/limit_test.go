@@ -34,7 +34,7 @@ func loaded(t *testing.T, resources int) (*pgxpool.Pool, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	src := newSource(ctx, []string{data})
+	src := newSource(ctx, []string{data}, 0)
 	defer src.stop()
 	list, err := src.take(resources)
 	if err != nil {

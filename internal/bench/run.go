@@ -34,6 +34,7 @@ type Options struct {
 
 	Data        []string // files or folders of transaction Bundles
 	Size        int      // resources to load; 0: measure what is there
+	Labels      int      // paths that the loaded Bundles are labelled with in turn; 0: none
 	Concurrency []int
 	Rounds      int           // of A B B A
 	Length      time.Duration // of one run of an arm

@@ -98,7 +98,7 @@ const loadWorkers = 2
 
 // load fills the server; in the rounds the same Bundles go to the limit as well.
 func (b *bench) load(ctx context.Context) error {
-	src := newSource(ctx, b.Data)
+	src := newSource(ctx, b.Data, b.Labels)
 	defer src.stop()
 	var (
 		server, limit running
@@ -373,7 +373,7 @@ func (b *bench) transactions(ctx context.Context) error {
 	if !b.wants("transaction") || len(b.Data) == 0 {
 		return nil
 	}
-	src := newSource(ctx, b.Data)
+	src := newSource(ctx, b.Data, b.Labels)
 	defer src.stop()
 	var server, limit running
 	first := int64(1) << 40
