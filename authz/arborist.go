@@ -15,6 +15,8 @@ import (
 
 	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/singleflight"
+
+	"ingle/internal/outbound"
 )
 
 // subject is whose grants Arborist is asked for.
@@ -64,12 +66,12 @@ type answer struct {
 	weight uint32
 }
 
-func newArborist(life context.Context, cfg *Config, out *outbound) (*arborist, error) {
+func newArborist(life context.Context, cfg *Config, out *outbound.Guard) (*arborist, error) {
 	u, err := url.Parse(cfg.Arborist.URL)
 	if err != nil {
 		return nil, err
 	}
-	client, err := out.client(u, true, cfg.Arborist.Timeout)
+	client, err := out.Client(u, outbound.Options{Configured: true, Timeout: cfg.Arborist.Timeout})
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +231,7 @@ func (a *arborist) ask(ctx context.Context, s subject, token string) (grantSet, 
 		}
 		return grantSet{}, fmt.Errorf("%w: it answered %s", errArborist, resp.Status)
 	}
-	raw, err := readLimited(resp.Body, maxMapping)
+	raw, err := outbound.ReadAll(resp.Body, maxMapping)
 	if err != nil {
 		return grantSet{}, fmt.Errorf("%w: %w", errArborist, err)
 	}
@@ -244,6 +246,6 @@ func (a *arborist) ask(ctx context.Context, s subject, token string) (grantSet, 
 func (a *arborist) health(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Arborist.Timeout)
 	defer cancel()
-	_, err := get(ctx, a.client, a.base+"/health", 64<<10)
+	_, err := outbound.Get(ctx, a.client, a.base+"/health", 64<<10)
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ingle/fhir"
+	"ingle/internal/outbound"
 )
 
 // errNoIntrospection says that an issuer could not be asked about a token.
@@ -23,12 +24,12 @@ type introspector struct {
 	places chan struct{} // a flood of invented tokens must not become one of questions
 }
 
-func newIntrospector(is Issuer, out *outbound) (*introspector, error) {
+func newIntrospector(is Issuer, out *outbound.Guard) (*introspector, error) {
 	u, err := url.Parse(is.IntrospectURL)
 	if err != nil {
 		return nil, err
 	}
-	client, err := out.client(u, true, keysTimeout)
+	client, err := out.Client(u, outbound.Options{Configured: true, Timeout: keysTimeout})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func (i *introspector) ask(ctx context.Context, token string) (fhir.Node, error)
 	if resp.StatusCode != http.StatusOK {
 		return fhir.Node{}, fmt.Errorf("%w: it answered %s", errNoIntrospection, resp.Status)
 	}
-	body, err := readLimited(resp.Body, keysLimit)
+	body, err := outbound.ReadAll(resp.Body, keysLimit)
 	if err != nil {
 		return fhir.Node{}, fmt.Errorf("%w: %w", errNoIntrospection, err)
 	}

@@ -19,6 +19,8 @@ import (
 
 	"github.com/MicahParks/jwkset"
 	"golang.org/x/sync/singleflight"
+
+	"ingle/internal/outbound"
 )
 
 const (
@@ -68,7 +70,7 @@ func newKeySet(ctx context.Context, now func() time.Time, read func(context.Cont
 }
 
 // keysOf tells where an issuer's keys are read.
-func keysOf(is Issuer, out *outbound) (func(context.Context) ([]byte, error), error) {
+func keysOf(is Issuer, out *outbound.Guard) (func(context.Context) ([]byte, error), error) {
 	switch {
 	case is.KeysFile != "":
 		return func(context.Context) ([]byte, error) {
@@ -77,30 +79,30 @@ func keysOf(is Issuer, out *outbound) (func(context.Context) ([]byte, error), er
 				return nil, err
 			}
 			defer f.Close()
-			return readLimited(f, keysLimit)
+			return outbound.ReadAll(f, keysLimit)
 		}, nil
 	case is.KeysURL != "":
 		u, err := url.Parse(is.KeysURL)
 		if err != nil {
 			return nil, err
 		}
-		client, err := out.client(u, true, keysTimeout)
+		client, err := out.Client(u, outbound.Options{Configured: true, Timeout: keysTimeout})
 		if err != nil {
 			return nil, err
 		}
-		return func(ctx context.Context) ([]byte, error) { return get(ctx, client, is.KeysURL, keysLimit) }, nil
+		return func(ctx context.Context) ([]byte, error) { return outbound.Get(ctx, client, is.KeysURL, keysLimit) }, nil
 	}
 	return discovered(is.Issuer, out)
 }
 
 // discovered reads the keys that the issuer's discovery document points to
 // (OpenID Connect Discovery 1.0, section 4).
-func discovered(issuer string, out *outbound) (func(context.Context) ([]byte, error), error) {
+func discovered(issuer string, out *outbound.Guard) (func(context.Context) ([]byte, error), error) {
 	base, err := url.Parse(issuer)
 	if err != nil {
 		return nil, err
 	}
-	client, err := out.client(base, true, keysTimeout)
+	client, err := out.Client(base, outbound.Options{Configured: true, Timeout: keysTimeout})
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +111,7 @@ func discovered(issuer string, out *outbound) (func(context.Context) ([]byte, er
 	var keysURL string
 	var keysClient *http.Client
 	return func(ctx context.Context) ([]byte, error) {
-		body, err := get(ctx, client, address, keysLimit)
+		body, err := outbound.Get(ctx, client, address, keysLimit)
 		if err != nil {
 			return nil, err
 		}
@@ -135,12 +137,12 @@ func discovered(issuer string, out *outbound) (func(context.Context) ([]byte, er
 			if keysClient != nil {
 				keysClient.CloseIdleConnections()
 			}
-			if keysClient, err = out.client(u, same, keysTimeout); err != nil {
+			if keysClient, err = out.Client(u, outbound.Options{Configured: same, Timeout: keysTimeout}); err != nil {
 				return nil, fmt.Errorf("discovery document: jwks_uri: %w", err)
 			}
 			keysURL = doc.Keys
 		}
-		return get(ctx, keysClient, keysURL, keysLimit)
+		return outbound.Get(ctx, keysClient, keysURL, keysLimit)
 	}, nil
 }
 

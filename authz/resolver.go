@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"ingle/fhir"
+	"ingle/internal/outbound"
 )
 
 // Resolver turns credentials into a Scope. It is safe for concurrent use.
@@ -21,7 +23,7 @@ type Resolver struct {
 	basic    *basicUsers
 	certs    map[string]*CertificateUser // by match
 	roles    map[string]grantSet
-	out      *outbound
+	out      *outbound.Guard
 	stop     context.CancelFunc
 }
 
@@ -40,13 +42,11 @@ func New(cfg Config) (*Resolver, error) {
 		return nil, fmt.Errorf("authorization: %w", err)
 	}
 	life, stop := context.WithCancel(context.Background())
-	out := &outbound{}
-	for _, host := range cfg.AllowHosts {
-		out.allow = append(out.allow, strings.ToLower(host))
-	}
+	allow := cfg.AllowHosts
 	if u, err := url.Parse(cfg.Arborist.URL); err == nil && cfg.Mode == ModeArborist {
-		out.allow = append(out.allow, strings.ToLower(u.Host)) // its URL is the operator's word that it may be asked there
+		allow = append(slices.Clone(allow), u.Host) // its URL is the operator's word that it may be asked there
 	}
+	out := outbound.NewGuard(allow...)
 	r := &Resolver{cfg: cfg, out: out, stop: stop, certs: map[string]*CertificateUser{}, roles: map[string]grantSet{}}
 	if r.tokens, err = newVerifier(life, &r.cfg, out); err != nil {
 		stop()
@@ -84,7 +84,7 @@ func (r *Resolver) Close() {
 	for _, is := range r.tokens.issuers {
 		is.keys.wait()
 	}
-	r.out.close()
+	r.out.Close()
 }
 
 // Mode returns what decides.

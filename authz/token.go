@@ -17,6 +17,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"ingle/fhir"
+	"ingle/internal/outbound"
 )
 
 // verifier checks tokens: signed JWTs (RFC 7519) of the configured issuers.
@@ -52,7 +53,7 @@ const (
 	maxScopes   = 256
 )
 
-func newVerifier(ctx context.Context, cfg *Config, out *outbound) (*verifier, error) {
+func newVerifier(ctx context.Context, cfg *Config, out *outbound.Guard) (*verifier, error) {
 	v := &verifier{cfg: cfg, issuers: map[string]*trusted{}}
 	for _, is := range cfg.Issuers {
 		read, err := keysOf(is, out)

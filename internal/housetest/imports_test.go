@@ -57,6 +57,7 @@ var internals = map[string][]string{
 	"internal/demo":     {"cmd", "internal/bench"},
 	"internal/load":     {"cmd", "internal/bench"},
 	"internal/bench":    {"cmd"},
+	"internal/outbound": {"authz", "terminology", "subscription", "bulk", "cmd"},
 	"internal/postgres": {"cmd", "internal/bench", "internal/pgtest"},
 	"internal/pgtest":   {}, // packages for tests only, see isForTests
 	"internal/testdata": {},

@@ -1,4 +1,4 @@
-package authz
+package outbound
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ func TestPublicAddresses(t *testing.T) {
 }
 
 func TestOutboundURLs(t *testing.T) {
-	o := &outbound{allow: []string{"fence-service", "10.0.0.7:8080"}}
+	o := NewGuard("fence-service", "10.0.0.7:8080")
 	for address, want := range map[string]bool{
 		"https://idp.example.org/jwks": true, "http://idp.example.org/jwks": false, "http://fence-service/jwks": true, "http://Fence-Service:80/jwks": true,
 		"http://10.0.0.7:8080/x": true, "http://10.0.0.7:8081/x": false, "http://127.0.0.1:1/x": true, "http://localhost/x": true, "http://127.0.0.1.example.org/": false,
@@ -52,11 +52,11 @@ func TestOutboundDials(t *testing.T) {
 	target := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits++ }))
 	defer target.Close()
 	u, _ := url.Parse(target.URL) // https, so it would pass by its look
-	client, err := (&outbound{}).client(u, false, time.Second)
+	client, err := NewGuard().Client(u, Options{Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := get(t.Context(), client, target.URL, 1<<10); !errors.Is(err, errNotAllowed) {
+	if _, err := Get(t.Context(), client, target.URL, 1<<10); !errors.Is(err, ErrNotAllowed) {
 		t.Errorf("loopback: %v", err)
 	}
 	if hits != 0 {
@@ -78,16 +78,16 @@ func TestOutboundDials(t *testing.T) {
 	}))
 	defer hops.Close()
 	base, _ := url.Parse(hops.URL)
-	client, err = (&outbound{}).client(base, true, time.Second)
+	client, err = NewGuard().Client(base, Options{Configured: true, Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{"/away": "redirected", "/round": "redirected", "/once": "larger than"} {
-		if _, err := get(t.Context(), client, hops.URL+path, 1000); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Get(t.Context(), client, hops.URL+path, 1000); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if body, err := get(t.Context(), client, hops.URL+"/once", 2000); err != nil || len(body) != 2000 {
+	if body, err := Get(t.Context(), client, hops.URL+"/once", 2000); err != nil || len(body) != 2000 {
 		t.Errorf("a redirect on the same origin: %v", err)
 	}
 }

@@ -1,7 +1,14 @@
-package authz
+// Package outbound makes the HTTP clients by which the server asks others:
+// issuers of tokens, policy engines, terminology servers. A Guard connects to no
+// private, loopback, link-local or metadata address unless the configuration
+// allowed the host; the address is checked after the name is resolved, so a name
+// that changes its mind is no way around.
+package outbound
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -16,28 +23,36 @@ import (
 	"time"
 )
 
-// outbound asks the services that authorization depends on. It connects to no
-// private, loopback, link-local or metadata address unless the host was
-// allowed; the address is checked after the name is resolved, so a name that
-// changes its mind is no way around.
-type outbound struct {
+// Guard decides which addresses may be asked. It is safe for concurrent use.
+type Guard struct {
 	allow []string // host or host:port, lower case
 
 	mu   sync.Mutex
 	open []*http.Client
 }
 
-var errNotAllowed = errors.New("the address is not allowed; name the host in the configuration's allowed hosts if it should be")
+// NewGuard makes a Guard. allow are the hosts ("fence-service", "10.0.0.7:8080")
+// that may be asked over plain HTTP and at addresses that are not public.
+func NewGuard(allow ...string) *Guard {
+	g := &Guard{}
+	for _, host := range allow {
+		g.allow = append(g.allow, strings.ToLower(host))
+	}
+	return g
+}
+
+// ErrNotAllowed is the error of an address that may not be asked.
+var ErrNotAllowed = errors.New("the address is not allowed; name the host in the configuration's allowed hosts if it should be")
 
 // allowed tells whether the host of u was allowed by the configuration.
-func (o *outbound) allowed(u *url.URL) bool {
+func (g *Guard) allowed(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
-	return slices.Contains(o.allow, host) || slices.Contains(o.allow, strings.ToLower(u.Host))
+	return slices.Contains(g.allow, host) || slices.Contains(g.allow, strings.ToLower(u.Host))
 }
 
 // check tells why u may not be asked. configured says that the URL stands in
 // the configuration itself: a loopback address there means what it says.
-func (o *outbound) check(u *url.URL, configured bool) error {
+func (g *Guard) check(u *url.URL, configured bool) error {
 	if u.Host == "" || u.User != nil {
 		return fmt.Errorf("%s is not an absolute URL without credentials", u.Redacted())
 	}
@@ -45,21 +60,29 @@ func (o *outbound) check(u *url.URL, configured bool) error {
 	switch {
 	case u.Scheme == "https":
 		return nil
-	case u.Scheme == "http" && (loopback || o.allowed(u)):
+	case u.Scheme == "http" && (loopback || g.allowed(u)):
 		return nil
 	}
-	return fmt.Errorf("%s is not https: %w", u.Redacted(), errNotAllowed)
+	return fmt.Errorf("%s is not https: %w", u.Redacted(), ErrNotAllowed)
 }
 
-// client returns a client for one base URL, which stands in the configuration
-// or (configured false) in a document that came from elsewhere.
-func (o *outbound) client(base *url.URL, configured bool, timeout time.Duration) (*http.Client, error) {
-	if err := o.check(base, configured); err != nil {
+// Options of a client.
+type Options struct {
+	// Configured tells that the base URL stands in the configuration itself, not
+	// in a document that came from elsewhere: a loopback address means what it says.
+	Configured bool
+	Timeout    time.Duration  // of one request
+	Roots      *x509.CertPool // authorities of the server's certificate; nil for the system's
+}
+
+// Client returns a client for one base URL.
+func (g *Guard) Client(base *url.URL, opt Options) (*http.Client, error) {
+	if err := g.check(base, opt.Configured); err != nil {
 		return nil, err
 	}
-	free := o.allowed(base)
-	loopback := configured && isLoopback(base.Hostname())
-	dialer := &net.Dialer{Timeout: timeout, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+	free := g.allowed(base)
+	loopback := opt.Configured && isLoopback(base.Hostname())
+	dialer := &net.Dialer{Timeout: opt.Timeout, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return err
@@ -68,18 +91,19 @@ func (o *outbound) client(base *url.URL, configured bool, timeout time.Duration)
 		if free || loopback && ip.IsLoopback() || public(ip) {
 			return nil
 		}
-		return fmt.Errorf("%s: %w", ip, errNotAllowed)
+		return fmt.Errorf("%s: %w", ip, ErrNotAllowed)
 	}}
 	client := &http.Client{
-		Timeout: timeout,
+		Timeout: opt.Timeout,
 		Transport: &http.Transport{
 			DialContext:            dialer.DialContext,
+			TLSClientConfig:        &tls.Config{RootCAs: opt.Roots, MinVersion: tls.VersionTLS12},
 			ForceAttemptHTTP2:      true,
 			MaxIdleConnsPerHost:    8,
 			MaxConnsPerHost:        32,
 			IdleConnTimeout:        90 * time.Second,
-			TLSHandshakeTimeout:    timeout,
-			ResponseHeaderTimeout:  timeout,
+			TLSHandshakeTimeout:    opt.Timeout,
+			ResponseHeaderTimeout:  opt.Timeout,
 			MaxResponseHeaderBytes: 64 << 10,
 		},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -89,17 +113,17 @@ func (o *outbound) client(base *url.URL, configured bool, timeout time.Duration)
 			return nil
 		},
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.open = append(o.open, client)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open = append(g.open, client)
 	return client, nil
 }
 
-// close ends the connections that wait for another question.
-func (o *outbound) close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, c := range o.open {
+// Close ends the connections that wait for another question.
+func (g *Guard) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.open {
 		c.CloseIdleConnections()
 	}
 }
@@ -125,8 +149,8 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// get reads a JSON document of at most limit bytes.
-func get(ctx context.Context, client *http.Client, address string, limit int64) ([]byte, error) {
+// Get reads a JSON document of at most limit bytes.
+func Get(ctx context.Context, client *http.Client, address string, limit int64) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
@@ -140,10 +164,11 @@ func get(ctx context.Context, client *http.Client, address string, limit int64) 
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s answered %s", req.URL.Redacted(), resp.Status)
 	}
-	return readLimited(resp.Body, limit)
+	return ReadAll(resp.Body, limit)
 }
 
-func readLimited(r io.Reader, limit int64) ([]byte, error) {
+// ReadAll reads to the end, but no more than limit bytes.
+func ReadAll(r io.Reader, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
