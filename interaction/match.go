@@ -24,7 +24,7 @@ func (s *Service) criteria(req *Request, typ string, params []search.KV) (*crite
 	for _, p := range params {
 		switch p.Name {
 		case "_format", "_pretty":
-		case "_count", "_sort", "_include", "_revinclude", "_summary", "_elements", "_total", "_contained", "_containedType", cursorParam:
+		case "_count", "_sort", "_include", "_revinclude", "_summary", "_elements", "_total", "_contained", "_containedType", "_explain", cursorParam:
 			return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s has no place in the criteria of a conditional interaction", p.Name)
 		default:
 			if p.Value == "" {

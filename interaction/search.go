@@ -51,12 +51,20 @@ func (s *Service) search(ctx context.Context, r reader, principal string, req *R
 	if err != nil {
 		return nil, err
 	}
+	issues := append(notices(q, found), ignored...)
+	if q.Explain {
+		plans, err := r.ExplainSearch(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		issues = append(issues, explained(plans)...)
+	}
 	part := s.newSubset(q.Summary, q.Elements)
 	if q.Summary == search.SummaryCount {
 		part = nil
 	}
 	return &Response{Status: http.StatusOK, Rows: len(found.Matches) + len(found.Includes), Stream: func(w io.Writer) error {
-		return writeSearchset(w, req.BaseURL, now, q, found, links, append(notices(q, found), ignored...), part)
+		return writeSearchset(w, req.BaseURL, now, q, found, links, issues, part)
 	}}, nil
 }
 

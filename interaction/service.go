@@ -94,7 +94,8 @@ type Service struct {
 	capability     *capabilityParts
 }
 
-// New makes a Service. Operations are registered before it serves.
+// New makes a Service with $meta, $meta-add and $meta-delete. Other operations
+// are registered before it serves.
 func New(cfg Config) (*Service, error) {
 	if cfg.Validator == nil {
 		cfg.Validator = Structure{cfg.Definitions}
@@ -134,7 +135,11 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the cursor key: %w", err)
 	}
-	return &Service{cfg: cfg, db: cfg.Database, registry: cfg.Registry, operations: map[string]*Operation{}, seal: seal}, nil
+	s := &Service{cfg: cfg, db: cfg.Database, registry: cfg.Registry, operations: map[string]*Operation{}, seal: seal}
+	for _, op := range s.metaOperations() {
+		s.Register(op)
+	}
+	return s, nil
 }
 
 // reader is what an interaction reads through: a Session, or the Tx of a
@@ -144,6 +149,7 @@ type reader interface {
 	VRead(ctx context.Context, typ, id string, version int) (*store.Resource, error)
 	History(ctx context.Context, q store.HistoryQuery) (*store.HistoryPage, error)
 	Search(ctx context.Context, q *search.Query) (*store.SearchPage, error)
+	ExplainSearch(ctx context.Context, q *search.Query) ([]store.Explanation, error)
 	Match(ctx context.Context, q *search.Query, limit int) ([]*store.Resource, error)
 }
 

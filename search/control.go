@@ -44,6 +44,15 @@ func (p *parser) control(name, modifier string, kv KV) (known bool, err error) {
 		}
 		p.q.Count = n
 		return true, nil
+	case "_explain":
+		if err := plain(); err != nil {
+			return true, err
+		}
+		if kv.Value != "true" && kv.Value != "false" {
+			return true, fhir.Errorf(400, fhir.CodeInvalid, "_explain=%s: true or false is expected", kv.Value)
+		}
+		p.q.Explain = kv.Value == "true"
+		return true, nil
 	case "_total":
 		if err := plain(); err != nil {
 			return true, err

@@ -87,6 +87,8 @@ type Query struct {
 	Summary string
 	// Elements are the top-level elements of _elements; nil for all.
 	Elements []string
+	// Explain asks how the search is run.
+	Explain bool
 	// Sort are the keys of _sort; nil for the default order, newest created first.
 	Sort []SortKey
 	// Cursor is where the page begins; nil for the first page.

@@ -279,9 +279,3 @@ func (r *reader) estimate(ctx context.Context, q *search.Query, v *visible, page
 	page.Total, page.TotalEstimated = &total, true
 	return nil
 }
-
-type planNode struct {
-	Type  string  `json:"Node Type"`
-	Rows  float64 `json:"Plan Rows"`
-	Plans []planNode
-}
