@@ -89,9 +89,12 @@ func (s *Service) listSystems(ctx context.Context) []listedSystem {
 		}
 	}
 	for _, r := range s.opt.Remote {
-		for _, url := range r.urls() {
-			if by[url] == nil {
-				by[url] = &listedSystem{url: url}
+		for _, c := range r.listed() {
+			if by[c.System] == nil {
+				by[c.System] = &listedSystem{url: c.System}
+				if c.Version != "" {
+					by[c.System].versions = []string{c.Version}
+				}
 			}
 		}
 	}

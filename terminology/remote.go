@@ -3,30 +3,29 @@ package terminology
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"ingle/fhir"
+	"ingle/internal/outbound"
+
+	"github.com/maypok86/otter/v2"
 )
 
 // RemoteOptions describe another terminology server.
 type RemoteOptions struct {
-	// Base is its FHIR base URL. It must be https, unless the host is a loopback
-	// address and AllowLoopback is set.
+	// Base is its FHIR base URL, with https unless it is on this machine or one of
+	// AllowHosts.
 	Base string
-	// Systems are the code systems it answers for, by URL; one that ends in "*"
-	// stands for all that begin so.
+	// Systems are the code systems it answers for: a URL, "url|version" for one
+	// version, or "url*" for all that begin so.
 	Systems []string
 	// Headers are sent along, for example Authorization.
 	Headers map[string]string
@@ -37,10 +36,8 @@ type RemoteOptions struct {
 	// CacheTime is how long an answer is kept; default 10 min; negative for not
 	// at all.
 	CacheTime time.Duration
-	// AllowLoopback lets Base be http to a loopback address.
-	AllowLoopback bool
-	// AllowPrivate lets Base resolve to private addresses.
-	AllowPrivate bool
+	// AllowHosts may be asked over plain HTTP and at private addresses.
+	AllowHosts []string
 }
 
 // Remote is another terminology server that is asked for the code systems it is
@@ -51,36 +48,28 @@ type Remote struct {
 	base   string
 	client *http.Client
 
-	mu    sync.Mutex
-	cache map[string]remoteAnswer
+	answers *otter.Cache[string, remoteAnswer] // nil where none are kept
+	silent  atomic.Int64                       // until this time (Unix nanoseconds) it is not asked: it did not answer
 }
 
 type remoteAnswer struct {
 	body   []byte
 	status int
-	until  time.Time
 }
 
 const (
 	maxRemoteBody  = 8 << 20
-	maxRemoteCache = 10_000
+	maxRemoteCache = 32 << 20 // bytes of questions and answers
 )
 
 // NewRemote checks the options and makes a Remote. It does not connect.
 func NewRemote(opt RemoteOptions) (*Remote, error) {
 	u, err := url.Parse(opt.Base)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("terminology: %q is not the base URL of a FHIR server", opt.Base)
 	}
-	loopback := isLoopback(u.Hostname())
-	switch {
-	case u.Scheme == "https":
-	case u.Scheme == "http" && loopback && opt.AllowLoopback:
-	default:
-		return nil, fmt.Errorf("terminology: the remote server %q must be https", opt.Base)
-	}
 	if len(opt.Systems) == 0 {
-		return nil, fmt.Errorf("terminology: the remote server %q is named for no code system", opt.Base)
+		return nil, fmt.Errorf("terminology: the remote server %s is named for no code system", u.Redacted())
 	}
 	if opt.Timeout == 0 {
 		opt.Timeout = 5 * time.Second
@@ -88,79 +77,74 @@ func NewRemote(opt RemoteOptions) (*Remote, error) {
 	if opt.CacheTime == 0 {
 		opt.CacheTime = 10 * time.Minute
 	}
-	tr := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
-		ForceAttemptHTTP2: true, ResponseHeaderTimeout: opt.Timeout}
+	out := outbound.Options{Configured: true, Timeout: opt.Timeout}
 	if opt.TrustPEM != nil {
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(opt.TrustPEM) {
-			return nil, fmt.Errorf("terminology: the trust store of %q holds no certificate", opt.Base)
+		out.Roots = x509.NewCertPool()
+		if !out.Roots.AppendCertsFromPEM(opt.TrustPEM) {
+			return nil, fmt.Errorf("terminology: the trust store of %s holds no certificate", u.Redacted())
 		}
-		tr.TLSClientConfig.RootCAs = pool
 	}
-	dialer := &net.Dialer{Timeout: opt.Timeout}
-	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dialer.DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		// what the name resolved to decides, not what it is called
-		if a, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil && !allowedAddr(a.Addr().Unmap(), &opt) {
-			conn.Close()
-			return nil, errors.New("its address is not allowed")
-		}
-		return conn, nil
+	client, err := outbound.NewGuard(opt.AllowHosts...).Client(u, out)
+	if err != nil {
+		return nil, fmt.Errorf("terminology: the remote server: %w", err)
 	}
-	return &Remote{opt: opt, base: strings.TrimSuffix(opt.Base, "/"), cache: map[string]remoteAnswer{},
-		client: &http.Client{Transport: tr, Timeout: opt.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}, nil
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
+	// a redirected POST may come back as a GET: its base is to be mended instead
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	r := &Remote{opt: opt, base: strings.TrimSuffix(opt.Base, "/"), client: client}
+	if opt.CacheTime > 0 {
+		r.answers, err = otter.New(&otter.Options[string, remoteAnswer]{
+			MaximumWeight:    maxRemoteCache,
+			Weigher:          func(k string, v remoteAnswer) uint32 { return uint32(len(k) + len(v.body)) },
+			ExpiryCalculator: otter.ExpiryWriting[string, remoteAnswer](opt.CacheTime),
+		})
 	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
+	return r, err
 }
 
-func allowedAddr(a netip.Addr, opt *RemoteOptions) bool {
-	switch {
-	case a.IsLoopback():
-		return opt.AllowLoopback
-	case a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast():
-		return false
-	case a.IsPrivate():
-		return opt.AllowPrivate
-	}
-	return true
-}
-
-func (r *Remote) handles(system string) bool {
-	return slices.ContainsFunc(r.opt.Systems, func(s string) bool {
-		if p, ok := strings.CutSuffix(s, "*"); ok {
-			return strings.HasPrefix(system, p)
-		}
-		return s == system
-	})
-}
-
-func (r *Remote) urls() []string {
-	return slices.DeleteFunc(slices.Clone(r.opt.Systems), func(s string) bool { return strings.HasSuffix(s, "*") })
-}
-
+// system returns the code system if the server is named for it, nil if not.
 func (r *Remote) system(url, version string) System {
-	return &remoteSystem{r: r, info: SystemInfo{URL: url, Version: version, Name: url, CaseSensitive: true, Content: "complete", Status: "active"}}
+	for _, s := range r.opt.Systems {
+		prefix, open := strings.CutSuffix(s, "*")
+		named, only, _ := strings.Cut(s, "|")
+		switch {
+		case open && strings.HasPrefix(url, prefix):
+		case named == url && (only == "" || version == "" || version == only):
+			version = orElse(version, only)
+		default:
+			continue
+		}
+		return &remoteSystem{r: r, info: SystemInfo{URL: url, Version: version, Name: url, CaseSensitive: true, Content: "complete", Status: "active"}}
+	}
+	return nil
+}
+
+// listed are the code systems that the server is named for, one by one.
+func (r *Remote) listed() []Coding {
+	var out []Coding
+	for _, s := range r.opt.Systems {
+		if !strings.HasSuffix(s, "*") {
+			url, version, _ := strings.Cut(s, "|")
+			out = append(out, Coding{System: url, Version: version})
+		}
+	}
+	return out
 }
 
 // call sends a Parameters resource and returns the answer. What went wrong on
 // the way is an *unknownSystem with the reason: the caller must not take it for
-// "no".
+// "no". A server that does not answer is left alone for a while, so that many
+// codes do not wait one after the other.
 func (r *Remote) call(ctx context.Context, system, path string, body []byte) (fhir.Node, int, error) {
 	key := path + "\x00" + string(body)
-	now := time.Now()
-	r.mu.Lock()
-	have, ok := r.cache[key]
-	r.mu.Unlock()
-	if !ok || now.After(have.until) {
+	var have remoteAnswer
+	ok := false
+	if r.answers != nil {
+		have, ok = r.answers.GetIfPresent(key)
+	}
+	if !ok {
+		if time.Now().UnixNano() < r.silent.Load() {
+			return fhir.Node{}, 0, &unknownSystem{url: system, down: "it did not answer a moment ago"}
+		}
 		status, raw, err := r.send(ctx, path, body)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -168,14 +152,9 @@ func (r *Remote) call(ctx context.Context, system, path string, body []byte) (fh
 			}
 			return fhir.Node{}, 0, &unknownSystem{url: system, down: err.Error()}
 		}
-		have = remoteAnswer{raw, status, now.Add(r.opt.CacheTime)}
-		if r.opt.CacheTime > 0 {
-			r.mu.Lock()
-			if len(r.cache) >= maxRemoteCache {
-				clear(r.cache)
-			}
-			r.cache[key] = have
-			r.mu.Unlock()
+		have = remoteAnswer{raw, status}
+		if r.answers != nil {
+			r.answers.Set(key, have)
 		}
 	}
 	doc, err := fhir.Parse(have.body, fhir.Limits{})
@@ -199,6 +178,9 @@ func (r *Remote) send(ctx context.Context, path string, body []byte) (int, []byt
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
+		if ctx.Err() == nil {
+			r.silent.Store(time.Now().Add(r.opt.Timeout).UnixNano())
+		}
 		var ne net.Error
 		if errors.As(err, &ne) && ne.Timeout() {
 			return 0, nil, fmt.Errorf("no answer in %s", r.opt.Timeout)
@@ -212,12 +194,9 @@ func (r *Remote) send(ctx context.Context, path string, body []byte) (int, []byt
 	case s >= 300 && s < 400, s == http.StatusUnauthorized, s == http.StatusForbidden:
 		return 0, nil, fmt.Errorf("it answers with status %d; check its configuration here", s)
 	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxRemoteBody+1))
+	raw, err := outbound.ReadAll(resp.Body, maxRemoteBody)
 	if err != nil {
-		return 0, nil, errors.New("its answer broke off")
-	}
-	if len(raw) > maxRemoteBody {
-		return 0, nil, errors.New("its answer is too large")
+		return 0, nil, errors.New("its answer broke off or is too large")
 	}
 	return resp.StatusCode, raw, nil
 }

@@ -235,8 +235,8 @@ func (s *Service) system(ctx context.Context, src Source, url, version string) (
 		versions = have
 	}
 	for _, r := range s.opt.Remote {
-		if r.handles(url) {
-			return r.system(url, version), false, nil
+		if far := r.system(url, version); far != nil {
+			return far, false, nil
 		}
 	}
 	if sys != nil {

@@ -60,7 +60,7 @@ func newKnowledge(c *config.Config, defs *fhir.Definitions, registry *search.Reg
 
 // start makes the services that need the database.
 func (k *knowledge) start(c *config.Config, db *store.DB, defs *fhir.Definitions) (err error) {
-	if k.terminology, err = terminology.New(terminology.Options{MaxExpansion: c.Limits.Expansion, Concepts: db.Concepts()}); err != nil {
+	if k.terminology, err = terminologyService(c, db); err != nil {
 		return err
 	}
 	k.stored = store.NewConformance(db, followEvery)

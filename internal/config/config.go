@@ -45,6 +45,7 @@ type Config struct {
 	Interaction Interaction `key:"interaction" doc:"The choices that FHIR leaves to servers."`
 	Search      Search      `key:"search" doc:"Defaults of searches."`
 	Validation  Validation  `key:"validation" doc:"How exactly resources are checked before they are stored."`
+	Terminology Terminology `key:"terminology" doc:"Where the meaning of codes comes from."`
 	Limits      Limits      `key:"limits" doc:"What one request, or all of them together, can cost. Each is answered with an OperationOutcome."`
 	Log         Log         `key:"log" doc:"What is written to standard error."`
 	Metrics     Metrics     `key:"metrics" doc:"What Ingle tells about itself in numbers."`

@@ -57,6 +57,7 @@ func (c *Config) validate() []error {
 		fault(fmt.Sprintf("cors.origins[%d]", i), c.checkOrigin(origin))
 	}
 	c.validateAuth(fault)
+	c.Terminology.validate(fault)
 	return faults
 }
 
