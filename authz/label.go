@@ -85,6 +85,18 @@ func (l Labels) system() string {
 	return l.System
 }
 
+// Spelling returns a coding in its one spelling: a label's system for its alias,
+// and its path normalised. Any other coding stays as it is.
+func (l Labels) Spelling(system, code string) (string, string) {
+	if system != l.system() && system != AliasLabelSystem {
+		return system, code
+	}
+	if path, fault := NormalizePath(code); fault == "" {
+		code = path
+	}
+	return l.system(), code
+}
+
 // codings yields the codings of meta.security that are labels.
 func (l Labels) codings(doc *fhir.Doc) func(yield func(fhir.Node) bool) {
 	system := l.system()

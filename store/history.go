@@ -57,9 +57,9 @@ func (r *reader) History(ctx context.Context, q HistoryQuery) (*HistoryPage, err
 	var args search.Args
 	// Each half is sorted and cut by itself, so that both can stream from their
 	// indexes; bodies are read for the page alone.
-	sql := "SELECT rtype, fhir_id, rid, version, lu, op, label, coalesce(body_text, body::text) FROM (" +
-		r.versions(v, q, "r.rtype, r.fhir_id, r.rid, r.version, r.lu, r.op, r.label, r.body, r.body_text",
-			"h.rtype, r.fhir_id, h.rid, h.version, h.lu, h.op, h.label, h.body, h.body_text", true, &args) +
+	sql := "SELECT rtype, fhir_id, rid, version, lu, op, label, tx, coalesce(body_text, body::text) FROM (" +
+		r.versions(v, q, "r.rtype, r.fhir_id, r.rid, r.version, r.lu, r.op, r.label, r.tx, r.body, r.body_text",
+			"h.rtype, r.fhir_id, h.rid, h.version, h.lu, h.op, h.label, h.tx, h.body, h.body_text", true, &args) +
 		") AS n ORDER BY lu DESC, rid DESC, version DESC LIMIT " + args.Add(q.Count+1)
 	rows, err := r.q.Query(ctx, sql, args.Values()...)
 	if err != nil {

@@ -38,9 +38,13 @@ func (r *reader) Read(ctx context.Context, typ, id string) (*Resource, error) {
 		return nil, err
 	}
 	var args search.Args
-	sql := "SELECT rid, version, lu, op, label, " + bodyText + " FROM " + v.From(withDeleted, []string{typ}, "r", &args) +
+	return r.one(ctx, typ, id, r.readSQL(v, typ, id, &args), args.Values())
+}
+
+// readSQL selects what Read returns.
+func (r *reader) readSQL(v *visible, typ, id string, args *search.Args) string {
+	return "SELECT rid, version, lu, op, label, tx, " + bodyText + " FROM " + v.From(withDeleted, []string{typ}, "r", args) +
 		" WHERE rk = " + args.Add(search.RefKey(typ+"/"+id)) + " AND fhir_id = " + args.Add(id) + " AND rtype = " + args.Add(r.db.defs.TypeNumber(typ))
-	return r.one(ctx, typ, id, sql, args.Values())
 }
 
 // VRead returns one version of a resource, a deletion included, or nil if there
@@ -55,15 +59,15 @@ func (r *reader) VRead(ctx context.Context, typ, id string, version int) (*Resou
 	current := v.From(withDeleted, []string{typ}, "r", &args)
 	is := " WHERE r.rk = " + args.Add(search.RefKey(typ+"/"+id)) + " AND r.fhir_id = " + args.Add(id) + " AND r.rtype = " + args.Add(r.db.defs.TypeNumber(typ))
 	number := args.Add(int32(version))
-	sql := "SELECT rid, version, lu, op, label, " + bodyText + " FROM " + current + is + " AND r.version = " + number +
-		" UNION ALL SELECT h.rid, h.version, h.lu, h.op, h.label, coalesce(h.body_text, h.body::text) FROM " + current +
+	sql := "SELECT rid, version, lu, op, label, tx, " + bodyText + " FROM " + current + is + " AND r.version = " + number +
+		" UNION ALL SELECT h.rid, h.version, h.lu, h.op, h.label, h.tx, coalesce(h.body_text, h.body::text) FROM " + current +
 		" JOIN " + v.From(superseded, []string{typ}, "h", &args) + " ON h.rid = r.rid" + is + " AND h.version = " + number
 	return r.one(ctx, typ, id, sql, args.Values())
 }
 
 func (r *reader) one(ctx context.Context, typ, id, sql string, args []any) (*Resource, error) {
 	res := &Resource{Type: typ, ID: id}
-	err := r.q.QueryRow(ctx, sql, args...).Scan(&res.rid, &res.Version, &res.LastUpdated, &res.Op, &res.label, &res.Body)
+	err := r.q.QueryRow(ctx, sql, args...).Scan(&res.rid, &res.Version, &res.LastUpdated, &res.Op, &res.label, &res.tx, &res.Body)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -92,7 +96,7 @@ func (r *reader) ReadAll(ctx context.Context, refs []string) (map[string]*Resour
 		keys[i], wanted[ref] = search.RefKey(ref), true
 	}
 	var args search.Args
-	rows, err := r.q.Query(ctx, "SELECT rtype, fhir_id, rid, version, lu, op, label, "+bodyText+" FROM "+v.From(withDeleted, nil, "r", &args)+
+	rows, err := r.q.Query(ctx, "SELECT rtype, fhir_id, rid, version, lu, op, label, tx, "+bodyText+" FROM "+v.From(withDeleted, nil, "r", &args)+
 		" WHERE rk = ANY("+args.Add(keys)+")", args.Values()...)
 	if err != nil {
 		return nil, domain(ctx, fmt.Errorf("read resources: %w", err))
@@ -118,11 +122,11 @@ func (r *reader) ReadAll(ctx context.Context, refs []string) (map[string]*Resour
 	return out, nil
 }
 
-// scan reads a row of rtype, fhir_id, rid, version, lu, op, label, body.
+// scan reads a row of rtype, fhir_id, rid, version, lu, op, label, tx, body.
 func (r *reader) scan(rows pgx.Rows) (*Resource, error) {
 	res := &Resource{}
 	var rtype int16
-	if err := rows.Scan(&rtype, &res.ID, &res.rid, &res.Version, &res.LastUpdated, &res.Op, &res.label, &res.Body); err != nil {
+	if err := rows.Scan(&rtype, &res.ID, &res.rid, &res.Version, &res.LastUpdated, &res.Op, &res.label, &res.tx, &res.Body); err != nil {
 		return nil, err
 	}
 	res.Type = r.db.defs.TypeName(rtype)

@@ -29,6 +29,7 @@ type Resource struct {
 
 	rid   int64
 	label int32
+	tx    uint64 // transaction that wrote the row: it tells apart what Amend changed within a version
 }
 
 // Deleted tells whether this version is a deletion.

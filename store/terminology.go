@@ -58,6 +58,7 @@ type Canonical struct {
 type conformanceMark struct {
 	n, versions int64
 	last        time.Time
+	tx          int64 // of the newest change: Amend makes no version
 }
 
 type conformanceIndex struct {
@@ -97,8 +98,8 @@ func (c *Conformance) Snapshot(ctx context.Context, s *Session) (*Snapshot, erro
 	var args search.Args
 	var m conformanceMark
 	var last *time.Time
-	sql := "SELECT count(*), coalesce(sum(version), 0), max(lu) FROM " + everything.From(search.Resource, conformanceTypes, "r", &args) + " WHERE rtype = ANY(" + args.Add(numbers) + "::int2[])"
-	if err := c.db.pool.QueryRow(ctx, sql, args.Values()...).Scan(&m.n, &m.versions, &last); err != nil {
+	sql := "SELECT count(*), coalesce(sum(version), 0), max(lu), coalesce(max(tx::text::int8), 0) FROM " + everything.From(search.Resource, conformanceTypes, "r", &args) + " WHERE rtype = ANY(" + args.Add(numbers) + "::int2[])"
+	if err := c.db.pool.QueryRow(ctx, sql, args.Values()...).Scan(&m.n, &m.versions, &last, &m.tx); err != nil {
 		return nil, domain(ctx, fmt.Errorf("look for changed code systems: %w", err))
 	}
 	if last != nil {

@@ -19,12 +19,13 @@ const insertResources = `INSERT INTO resource (rid, rk, lu, version, label, rtyp
 		AS n(rid, rk, lu, version, label, rtype, op, fhir_id, body, body_text) ` + ScopeMark
 
 // replaceResources moves the current versions to the history and puts the new
-// ones in their place, if they are still the versions that were read.
+// ones in their place, if they are still the versions that were read, and as
+// they were read: Amend may have changed their labels.
 const replaceResources = `WITH n AS (
-		SELECT * FROM unnest($1::int8[], $2::int4[], $3::timestamptz[], $4::int4[], $5::int4[], $6::int2[], $7::text[], $8::text[])
-			AS n(rid, old, lu, version, label, op, body, body_text)
+		SELECT * FROM unnest($1::int8[], $2::int4[], $3::timestamptz[], $4::int4[], $5::int4[], $6::int2[], $7::text[], $8::text[], $9::int8[])
+			AS n(rid, old, lu, version, label, op, body, body_text, tx)
 	), locked AS MATERIALIZED (
-		SELECT r.* FROM resource AS r JOIN n ON n.rid = r.rid AND n.old = r.version ORDER BY r.rid FOR UPDATE OF r
+		SELECT r.* FROM resource AS r JOIN n ON n.rid = r.rid AND n.old = r.version AND n.tx::text::xid8 = r.tx ORDER BY r.rid FOR UPDATE OF r
 	), kept AS (
 		INSERT INTO resource_history (rid, lu, until, tx, version, label, rtype, op, body, body_text)
 		SELECT o.rid, o.lu, n.lu, o.tx, o.version, o.label, o.rtype, o.op, o.body, o.body_text FROM locked AS o JOIN n ON n.rid = o.rid
@@ -244,7 +245,7 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 		b.Queue(insertResources, created.rid, created.rk, created.lu, created.version, created.label, created.rtype, created.op, created.id, created.body, created.text)
 	}
 	if len(changed.rid) > 0 {
-		b.Queue(replaceResources, changed.rid, changed.old, changed.lu, changed.version, changed.label, changed.op, changed.body, changed.text)
+		b.Queue(replaceResources, changed.rid, changed.old, changed.lu, changed.version, changed.label, changed.op, changed.body, changed.text, changed.tx)
 	}
 	index.queue(b)
 	if err := r.queueNarrow(ctx, b, changes, true); err != nil {
@@ -327,6 +328,7 @@ func sortedKeys(refs []string) []int64 {
 // columns are the arrays of a set of resource rows.
 type columns struct {
 	rid, rk    []int64
+	tx         []int64
 	lu         []time.Time
 	old        []int32
 	version    []int32
@@ -346,7 +348,7 @@ func (k *columns) add(rid int64, c *Change, label int32, rtype int16) {
 	k.op = append(k.op, int16(c.Op))
 	k.id = append(k.id, c.ID)
 	if c.Old != nil {
-		k.old = append(k.old, int32(c.Old.Version))
+		k.old, k.tx = append(k.old, int32(c.Old.Version)), append(k.tx, int64(c.Old.tx))
 	}
 	var body, text *string
 	if c.Op != OpDelete {
