@@ -71,6 +71,17 @@ func (b *bundleWriter) member(name string, value []byte) {
 	b.buf = append(b.buf, ' ')
 }
 
+// stream adds a property that is written by somebody else.
+func (b *bundleWriter) stream(name string, write func(io.Writer) error) error {
+	b.member(name, nil)
+	b.flush()
+	if b.err == nil {
+		b.err = write(b.w)
+	}
+	b.buf = append(b.buf, ' ')
+	return b.err
+}
+
 func (b *bundleWriter) end() error {
 	if b.count > 0 {
 		b.buf = append(b.buf, `}]`...)

@@ -29,13 +29,15 @@ const (
 	Capabilities
 	Batch // batch or transaction, as the Bundle says
 	Operate
+	AsyncStatus // of a request with Prefer: respond-async (R4 async.html)
+	AsyncCancel
 )
 
 // String returns the word of the interaction, with "batch" for both kinds of
 // Bundle and "operation" for operations: one of a fixed set.
 func (k Kind) String() string {
 	return [...]string{"", "read", "vread", "create", "update", "patch", "delete", "history-instance", "history-type",
-		"history-system", "search-type", "search-system", "capabilities", "batch", "operation"}[k]
+		"history-system", "search-type", "search-system", "capabilities", "batch", "operation", "async-status", "async-cancel"}[k]
 }
 
 // Writes tells whether the interaction may change what is stored. Operations

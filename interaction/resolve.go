@@ -24,6 +24,9 @@ func (s *Service) Resolve(method, path string) (*Request, error) {
 		allowed = methods{"GET": SearchSystem, "POST": Batch}
 	case len(seg) == 1 && seg[0] == "metadata":
 		allowed = methods{"GET": Capabilities}
+	case len(seg) == 2 && seg[0] == asyncPath:
+		req.ID = seg[1]
+		allowed = methods{"GET": AsyncStatus, "DELETE": AsyncCancel}
 	case seg[0][0] == '$' || seg[0][0] == '_':
 		allowed, err = s.below(req, seg, methods{"_history": HistorySystem, "_search": SearchSystem})
 	default:

@@ -21,6 +21,12 @@ type Response struct {
 	Location     string    // relative to the base URL, "Patient/1/_history/2"; "" for none
 	ContentType  string    // media type of Body where it is not a FHIR resource; "" otherwise
 
+	// ContentLocation is where an asynchronous request's answer will be, relative
+	// to the base URL; Progress tells how far it is, and Expires how long it stays.
+	ContentLocation string
+	Progress        string
+	Expires         time.Time
+
 	// At most one of Body, Stream and Issues makes the content; Issues stand for
 	// an OperationOutcome.
 	Body   []byte

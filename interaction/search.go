@@ -15,43 +15,67 @@ import (
 // search answers a search on a type, in a compartment or over all types (R4
 // http.html#search) with a searchset Bundle.
 func (s *Service) search(ctx context.Context, r reader, principal string, req *Request) (*Response, error) {
-	path := req.searchPath()
-	params, at, err := s.page(principal, path, req)
+	asked, err := s.understand(ctx, r, principal, req)
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
+	return s.runSearch(ctx, r, asked)
+}
+
+// askedSearch is a search that was understood and not run yet.
+type askedSearch struct {
+	req       *Request
+	principal string
+	path      string // where it is repeated
+	form      bool   // its parameters stand in no link
+	now       time.Time
+	query     *search.Query
+	ignored   []fhir.Issue // parameters that were left out
+}
+
+func (s *Service) understand(ctx context.Context, r reader, principal string, req *Request) (*askedSearch, error) {
+	a := &askedSearch{req: req, principal: principal, path: req.searchPath(), form: req.Form, now: time.Now()}
+	params, at, err := s.page(principal, a.path, req)
+	if err != nil {
+		return nil, err
+	}
 	q, ignored, err := s.registry.Parse(search.Request{Type: req.Type, Compartment: req.Compartment, CompartmentID: req.CompartmentID,
-		Params: params, Strict: !s.lenient(req), BaseURLs: req.bases(), Limits: s.cfg.Search, Now: now,
+		Params: params, Strict: !s.lenient(req), BaseURLs: req.bases(), Limits: s.cfg.Search, Now: a.now,
 		Terminology: s.codeSets(ctx, r)})
 	if err != nil {
 		return nil, err
 	}
+	a.query, a.ignored = q, ignored
 	if q.Total == "" && s.cfg.Total != search.TotalNone { // a total that costs nothing is given all the same
 		q.Total = s.cfg.Total
 	}
-	form := req.Form
 	if at != nil && at.Form {
-		form = true
+		a.form = true
 	} else if at != nil {
 		// bound to what took effect, so that it can be told only now
 		text, _ := req.param(cursorParam)
-		if at, err = s.openCursor(text, bound(principal, path, q.Applied)); err != nil {
+		if at, err = s.openCursor(text, bound(principal, a.path, q.Applied)); err != nil {
 			return nil, err
 		}
 	}
 	if at != nil && (at.RID != 0 || at.Keys != nil) {
 		q.Cursor = &search.Cursor{Keys: at.Keys, RID: at.RID, Back: at.Back}
 	}
+	return a, nil
+}
+
+// runSearch answers a search that was understood.
+func (s *Service) runSearch(ctx context.Context, r reader, a *askedSearch) (*Response, error) {
+	q := a.query
 	found, err := r.Search(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	links, err := s.pageLinks(principal, path, req, form, q, found)
+	links, err := s.pageLinks(a, found)
 	if err != nil {
 		return nil, err
 	}
-	issues := append(notices(q, found), ignored...)
+	issues := append(notices(q, found), a.ignored...)
 	if q.Explain {
 		plans, err := r.ExplainSearch(ctx, q)
 		if err != nil {
@@ -64,7 +88,7 @@ func (s *Service) search(ctx context.Context, r reader, principal string, req *R
 		part = nil
 	}
 	return &Response{Status: http.StatusOK, Rows: len(found.Matches) + len(found.Includes), Stream: func(w io.Writer) error {
-		return writeSearchset(w, req.BaseURL, now, q, found, links, issues, part)
+		return writeSearchset(w, a.req.BaseURL, a.now, q, found, links, issues, part)
 	}}, nil
 }
 
@@ -109,22 +133,23 @@ func (s *Service) page(principal, path string, req *Request) ([]search.KV, *curs
 }
 
 // pageLinks makes self, first, previous and next.
-func (s *Service) pageLinks(principal, path string, req *Request, form bool, q *search.Query, found *store.SearchPage) ([]link, error) {
+func (s *Service) pageLinks(a *askedSearch, found *store.SearchPage) ([]link, error) {
+	q := a.query
 	var failed error
 	to := func(at cursor, place bool) string {
 		params := q.Applied
-		if form {
+		if a.form {
 			at.Query, at.Form, params = string(AppendQuery(nil, q.Applied)), true, nil
 		}
-		all := append(append([]search.KV(nil), params...), req.Carried...)
-		if place || form {
-			text, err := s.sealCursor(at, bound(principal, path, params))
+		all := append(append([]search.KV(nil), params...), a.req.Carried...)
+		if place || a.form {
+			text, err := s.sealCursor(at, bound(a.principal, a.path, params))
 			if err != nil {
 				failed = err
 			}
 			all = append(all, search.KV{Name: cursorParam, Value: text})
 		}
-		url := req.BaseURL + path
+		url := a.req.BaseURL + a.path
 		if len(all) == 0 {
 			return url
 		}

@@ -89,6 +89,7 @@ type Service struct {
 	registry   *search.Registry
 	operations map[string]*Operation
 	seal       cipher.AEAD
+	later      later
 
 	capabilityLock sync.Mutex
 	capability     *capabilityParts
@@ -135,7 +136,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the cursor key: %w", err)
 	}
-	s := &Service{cfg: cfg, db: cfg.Database, registry: cfg.Registry, operations: map[string]*Operation{}, seal: seal}
+	s := &Service{cfg: cfg, db: cfg.Database, registry: cfg.Registry, operations: map[string]*Operation{}, seal: seal, later: newLater()}
 	for _, op := range s.metaOperations() {
 		s.Register(op)
 	}
@@ -178,6 +179,14 @@ func (s *Service) do(ctx context.Context, session *store.Session, req *Request) 
 		return req.Operation.Do(ctx, session, req)
 	case Capabilities:
 		return s.capabilities(ctx, req)
+	case AsyncStatus:
+		return s.asyncStatus(ctx, session, req)
+	case AsyncCancel:
+		return s.asyncCancel(ctx, session, req)
+	case SearchType, SearchSystem:
+		if req.Prefer.Async {
+			return s.searchAsync(ctx, session, req)
+		}
 	}
 	return s.readOnly(ctx, session, session.Scope().Principal(), req)
 }

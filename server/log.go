@@ -69,6 +69,8 @@ func pathTemplate(req *interaction.Request) string {
 		path += "/_history"
 	case interaction.Capabilities:
 		path += "/metadata"
+	case interaction.AsyncStatus, interaction.AsyncCancel:
+		path = "/_async/{id}"
 	case interaction.Operate:
 		path += "/$" + req.Operation.Name
 	}

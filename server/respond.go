@@ -37,6 +37,16 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, x *exchange, re
 	if resp.Location != "" {
 		h.Set("Location", x.base+"/"+resp.Location)
 	}
+	if resp.ContentLocation != "" {
+		h.Set("Content-Location", x.base+"/"+resp.ContentLocation)
+		h.Set("Preference-Applied", "respond-async") // RFC 7240, 3
+	}
+	if resp.Progress != "" {
+		h.Set("X-Progress", resp.Progress)
+	}
+	if !resp.Expires.IsZero() {
+		h.Set("Expires", resp.Expires.UTC().Format(http.TimeFormat))
+	}
 	if resp.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(resp.RetryAfter))
 	}

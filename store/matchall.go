@@ -18,7 +18,7 @@ func (r *reader) MatchAll(ctx context.Context, queries []*search.Query, limits [
 	if len(queries) == 0 {
 		return out, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.db.opts.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.readTime())
 	defer cancel()
 	v, err := r.visible(ctx, authz.Search)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,6 +26,14 @@ type reader struct {
 	db    *DB
 	q     querier
 	scope authz.Scope
+	time  time.Duration // that a search may take; 0: Options.ReadTimeout
+}
+
+func (r *reader) readTime() time.Duration {
+	if r.time > 0 {
+		return r.time
+	}
+	return r.db.opts.ReadTimeout
 }
 
 // bodyText is a resource's JSON: what jsonb would respell is kept as text.

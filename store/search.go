@@ -38,7 +38,7 @@ type SearchPage struct {
 
 // Search runs a search. A query with Count 0 reads the total alone, always exact.
 func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.db.opts.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.readTime())
 	defer cancel()
 	v, err := r.visible(ctx, authz.Search)
 	if err != nil {
@@ -81,7 +81,7 @@ func planned(st *search.Statement) []any {
 // Match returns up to limit matches of a query, without order, includes or
 // total: what conditional interactions ask.
 func (r *reader) Match(ctx context.Context, q *search.Query, limit int) ([]*Resource, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.db.opts.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.readTime())
 	defer cancel()
 	v, err := r.visible(ctx, authz.Search)
 	if err != nil {

@@ -33,7 +33,7 @@ func (r *reader) ExplainSearch(ctx context.Context, q *search.Query) ([]Explanat
 	if !r.scope.Admin() {
 		return nil, fhir.Errorf(403, fhir.CodeForbidden, "_explain is for administrators")
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.db.opts.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.readTime())
 	defer cancel()
 	v, err := r.visible(ctx, authz.Search)
 	if err != nil {

@@ -174,6 +174,9 @@ func work(ctx context.Context, db *store.DB, log *slog.Logger) {
 			log.Info("reindexed", "job", job.ID, "resources", job.Done)
 			continue // perhaps there is another one
 		}
+		if err := db.ForgetAsync(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("expired answers are not deleted yet", "error", err)
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

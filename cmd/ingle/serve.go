@@ -103,6 +103,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	defer service.Close() // before the store
 	for _, op := range operations(db, known, known.source(defs)) {
 		service.Register(op)
 	}

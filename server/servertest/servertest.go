@@ -73,6 +73,7 @@ func Start(t testing.TB, options ...Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(svc.Close)
 	if o.Register != nil {
 		o.Register(svc)
 	}

@@ -1,0 +1,2 @@
+DROP TABLE async_content;
+DROP TABLE async_request;

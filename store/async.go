@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"ingle/fhir"
+)
+
+// Async is an asynchronous request (R4 async.html): its caller gets an id at
+// once and the answer later. Only the principal who made it can find it.
+type Async struct {
+	ID      string
+	Done    bool      // the content is there
+	Lost    bool      // the server that worked on it is gone
+	Created time.Time // when it was asked
+	Expires time.Time // when it is forgotten
+}
+
+const (
+	asyncLease = 30 * time.Second // how long a silent server keeps its work
+	asyncOpen  = 20               // requests of one principal that are not forgotten yet
+	asyncPart  = 1 << 20          // bytes of one row of content
+)
+
+// ErrAsyncSize is the error of content beyond the limit.
+var ErrAsyncSize = errors.New("store: the answer is larger than it may be")
+
+// StartAsync makes a request that is forgotten after keep, finished or not. A
+// principal with too many of them is told so (429).
+func (s *Session) StartAsync(ctx context.Context, keep time.Duration) (id string, err error) {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	id = hex.EncodeToString(b[:])
+	tag, err := s.db.pool.Exec(ctx, `INSERT INTO async_request (id, principal, leased, expires) SELECT $1, $2, now() + $3, now() + $4
+		WHERE (SELECT count(*) FROM async_request WHERE principal = $2 AND expires > now()) < $5`, id, s.scope.Principal(), asyncLease, keep, asyncOpen)
+	if err != nil {
+		return "", domain(ctx, fmt.Errorf("start an asynchronous request: %w", err))
+	}
+	if tag.RowsAffected() == 0 {
+		e := fhir.Errorf(429, fhir.CodeThrottled, "you have %d asynchronous requests already; fetch and DELETE some of them", asyncOpen)
+		e.RetryAfter = 10
+		return "", e
+	}
+	return id, nil
+}
+
+// KeepAsync tells the others that this server works on a request; wanted is
+// false once it was cancelled. It is to be called every few seconds.
+func (s *Session) KeepAsync(ctx context.Context, id string) (wanted bool, err error) {
+	tag, err := s.db.pool.Exec(ctx, `UPDATE async_request SET leased = now() + $2 WHERE id = $1`, id, asyncLease)
+	return err == nil && tag.RowsAffected() == 1, domain(ctx, err)
+}
+
+// FinishAsync stores what write writes as the content of a request. If that
+// fails, or is more than limit bytes (ErrAsyncSize), nothing is stored. A
+// request that was cancelled meanwhile stays so.
+func (s *Session) FinishAsync(ctx context.Context, id string, limit int, write func(io.Writer) error) error {
+	err := pgx.BeginFunc(ctx, s.db.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE async_request SET done = true WHERE id = $1`, id)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		w := &asyncWriter{ctx: ctx, tx: tx, id: id, left: limit}
+		if err := write(w); err != nil {
+			return err
+		}
+		return w.flush()
+	})
+	if errors.Is(err, ErrAsyncSize) {
+		return err
+	}
+	return domain(ctx, err)
+}
+
+// asyncWriter writes content in rows of asyncPart bytes.
+type asyncWriter struct {
+	ctx  context.Context
+	tx   pgx.Tx
+	id   string
+	part int
+	left int
+	buf  []byte
+}
+
+func (w *asyncWriter) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, ErrAsyncSize
+	}
+	w.buf = append(w.buf, p...)
+	if len(w.buf) < asyncPart {
+		return len(p), nil
+	}
+	return len(p), w.flush()
+}
+
+func (w *asyncWriter) flush() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	w.part++
+	_, err := w.tx.Exec(w.ctx, `INSERT INTO async_content (id, part, content) VALUES ($1, $2, $3)`, w.id, w.part, w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
+
+// Async returns the caller's request, nil if there is none or it is forgotten.
+func (s *Session) Async(ctx context.Context, id string) (*Async, error) {
+	a := &Async{ID: id}
+	err := s.db.pool.QueryRow(ctx, `SELECT done, NOT done AND leased < now(), created, expires FROM async_request
+		WHERE id = $1 AND principal = $2 AND expires > now()`, id, s.scope.Principal()).Scan(&a.Done, &a.Lost, &a.Created, &a.Expires)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return a, domain(ctx, err)
+}
+
+// AsyncContent writes the content of the caller's request, part by part.
+func (s *Session) AsyncContent(ctx context.Context, id string, w io.Writer) error {
+	for part := 1; ; part++ {
+		content, err := s.asyncPart(ctx, id, part)
+		if err != nil || content == nil {
+			return err
+		}
+		if _, err := w.Write(content); err != nil {
+			return err
+		}
+	}
+}
+
+// asyncPart reads one row of content, nil beyond the last.
+func (s *Session) asyncPart(ctx context.Context, id string, part int) (content []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.readTime())
+	defer cancel()
+	err = s.db.pool.QueryRow(ctx, `SELECT c.content FROM async_content c JOIN async_request r ON r.id = c.id
+		WHERE c.id = $1 AND r.principal = $2 AND c.part = $3`, id, s.scope.Principal(), part).Scan(&content)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return content, domain(ctx, err)
+}
+
+// CancelAsync forgets the caller's request; found tells whether there was one.
+func (s *Session) CancelAsync(ctx context.Context, id string) (found bool, err error) {
+	tag, err := s.db.pool.Exec(ctx, `DELETE FROM async_request WHERE id = $1 AND principal = $2`, id, s.scope.Principal())
+	return err == nil && tag.RowsAffected() == 1, domain(ctx, err)
+}
+
+// ForgetAsync deletes the requests of anybody that have expired.
+func (db *DB) ForgetAsync(ctx context.Context) error {
+	_, err := db.pool.Exec(ctx, `DELETE FROM async_request WHERE expires < now()`)
+	return domain(ctx, err)
+}
+
+// Unhurried runs fn with a reader of one snapshot whose searches may take as
+// long as the limit, beyond what other reads may.
+func (s *Session) Unhurried(ctx context.Context, limit time.Duration, fn func(tx *Tx) error) error {
+	err := pgx.BeginTxFunc(ctx, s.db.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(ptx pgx.Tx) error {
+		if _, err := ptx.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", limit.Milliseconds())); err != nil {
+			return err
+		}
+		return fn(&Tx{reader: reader{db: s.db, q: ptx, scope: s.scope, time: limit}, pgx: ptx})
+	})
+	return domain(ctx, err)
+}
