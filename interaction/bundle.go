@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -262,3 +263,5 @@ func (s *Service) bundleResponse(req *Request, kind string, results []*Response)
 		return b.end()
 	}}
 }
+
+func noSpace(b []byte) bool { return !slices.ContainsFunc(b, func(c byte) bool { return c <= ' ' }) }

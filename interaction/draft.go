@@ -8,6 +8,7 @@ import (
 
 	"ingle/authz"
 	"ingle/fhir"
+	"ingle/profiles"
 	"ingle/search"
 	"ingle/store"
 )
@@ -23,8 +24,9 @@ type draft struct {
 	notes []fhir.Issue
 }
 
-// draft reads a resource of the given type from a request's body.
-func (s *Service) draft(ctx context.Context, typ string, body []byte) (*draft, error) {
+// draft reads a resource of the given type from a request's body. Validation
+// finds what it refers to in stored.
+func (s *Service) draft(ctx context.Context, typ string, body []byte, stored *profiles.Stored) (*draft, error) {
 	if len(body) == 0 {
 		return nil, fhir.Errorf(400, fhir.CodeRequired, "the request has no body; a %s resource is expected", typ)
 	}
@@ -32,7 +34,7 @@ func (s *Service) draft(ctx context.Context, typ string, body []byte) (*draft, e
 	if err != nil {
 		return nil, err
 	}
-	notes, err := s.check(ctx, typ, doc.Root())
+	notes, err := s.check(ctx, typ, doc.Root(), stored)
 	if err != nil {
 		return nil, err
 	}
@@ -54,38 +56,6 @@ func (s *Service) limits(typ string) fhir.Limits {
 		return s.cfg.BundleLimits
 	}
 	return lim
-}
-
-// check validates a resource in whatever document it stands. It returns what
-// does not keep it from being stored.
-func (s *Service) check(ctx context.Context, typ string, n fhir.Node) ([]fhir.Issue, error) {
-	if n.Kind() == fhir.Object {
-		if name := n.Get("resourceType"); name.Kind() == fhir.String && name.Text() != typ && s.cfg.Definitions.IsResourceType(name.Text()) {
-			return nil, fhir.Errorf(400, fhir.CodeInvalid, "the resource is a %s, but a %s is expected here", name.Text(), typ).AtNode(name)
-		}
-	}
-	issues, err := s.cfg.Validator.Validate(ctx, n)
-	if err != nil {
-		return nil, fmt.Errorf("validate a %s: %w", typ, err)
-	}
-	status := 0
-	for _, is := range issues {
-		if is.Severity != fhir.SeverityError && is.Severity != fhir.SeverityFatal {
-			continue
-		}
-		switch {
-		// what breaks the format or the base specification is a 400, a rule
-		// beyond it a 422 (R4 http.html#create)
-		case is.Code == fhir.CodeStructure || is.Code == fhir.CodeRequired || is.Code == fhir.CodeValue || is.Code == fhir.CodeInvalid:
-			status = 400
-		case status == 0:
-			status = 422
-		}
-	}
-	if status != 0 {
-		return nil, &fhir.Error{Status: status, Issues: issues}
-	}
-	return issues, nil
 }
 
 func (s *Service) index(typ string, doc *fhir.Doc) (*draft, error) {

@@ -15,7 +15,7 @@ func ValidateOperation(v *profiles.Validator) *Operation {
 	return &Operation{
 		Name: "validate", Definition: "http://hl7.org/fhir/OperationDefinition/Resource-validate", System: true, Type: true, Instance: true,
 		Do: func(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
-			call := profiles.Call{Type: req.Type, ID: req.ID, Stored: storedDoc(session, req), Resolve: resolveDoc(session)}
+			call := profiles.Call{Type: req.Type, ID: req.ID, Stored: storedDoc(session, req), Around: profiles.Around{Stored: storedFor(session, req, v.Registry().Definitions())}}
 			for _, kv := range req.Query {
 				switch kv.Name {
 				case "mode":
@@ -81,17 +81,6 @@ func bodyDoc(req *Request) (*fhir.Doc, error) {
 // may see it.
 func storedDoc(session *store.Session, req *Request) func(context.Context) (*fhir.Doc, error) {
 	return func(ctx context.Context) (*fhir.Doc, error) { return readDoc(ctx, session, req.Type, req.ID) }
-}
-
-// resolveDoc finds what a relative reference means.
-func resolveDoc(session *store.Session) func(context.Context, string) (*fhir.Doc, error) {
-	return func(ctx context.Context, ref string) (*fhir.Doc, error) {
-		r := fhir.ParseReference(ref, nil, nil)
-		if r.Form != fhir.RefRelative {
-			return nil, nil
-		}
-		return readDoc(ctx, session, r.Type, r.ID)
-	}
 }
 
 func readDoc(ctx context.Context, session *store.Session, typ, id string) (*fhir.Doc, error) {

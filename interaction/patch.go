@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"ingle/fhir"
+	"ingle/profiles"
 	"ingle/store"
 )
 
@@ -35,7 +36,7 @@ func (s *Service) patch(ctx context.Context, session *store.Session, req *Reques
 		if old, err = session.Read(ctx, req.Type, req.ID); err != nil {
 			return nil, err
 		}
-		change, notes, err := s.patched(ctx, writerOf(session, req), req, p, old)
+		change, notes, err := s.patched(ctx, writerOf(session, req), req, p, old, s.stored(session, req))
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +68,7 @@ func (s *Service) patchWhere(ctx context.Context, session *store.Session, req *R
 		if match == nil {
 			return fhir.Errorf(404, fhir.CodeNotFound, "no %s matches the criteria", req.Type)
 		}
-		change, notes, err := s.patched(ctx, writerOf(session, req), req, p, match)
+		change, notes, err := s.patched(ctx, writerOf(session, req), req, p, match, s.stored(tx, req))
 		if err != nil {
 			return err
 		}
@@ -110,12 +111,8 @@ func (s *Service) patchOf(req *Request) (*patchDoc, error) {
 	}
 	switch root.Get("resourceType").Text() {
 	case "Parameters":
-		issues, err := Structure{s.cfg.Definitions}.Validate(context.Background(), root)
-		if err != nil {
+		if _, err := s.format.Validate(context.Background(), root, profiles.Around{}); err != nil {
 			return nil, err
-		}
-		if len(issues) > 0 {
-			return nil, &fhir.Error{Status: 400, Issues: issues}
 		}
 		return &patchDoc{doc: doc, fhirPath: true}, nil
 	case "Binary":
@@ -135,7 +132,7 @@ func (s *Service) patchOf(req *Request) (*patchDoc, error) {
 }
 
 // patched makes the change that a patch does to the current version.
-func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchDoc, old *store.Resource) (store.Change, []fhir.Issue, error) {
+func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchDoc, old *store.Resource, stored *profiles.Stored) (store.Change, []fhir.Issue, error) {
 	if old == nil {
 		return store.Change{}, nil, unknown(req.Type, req.ID)
 	}
@@ -158,7 +155,7 @@ func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchD
 	if err != nil {
 		return store.Change{}, nil, err
 	}
-	d, err := s.draft(ctx, old.Type, out)
+	d, err := s.draft(ctx, old.Type, out, stored)
 	if err != nil {
 		if fe := fhir.AsError(err); fe != nil { // lines and columns would be of a document that the client does not know
 			for i := range fe.Issues {

@@ -10,6 +10,7 @@ import (
 	"ingle/fhir"
 	"ingle/fhir/r4"
 	"ingle/internal/testdata"
+	"ingle/profiles"
 	"ingle/search"
 	"ingle/store"
 )
@@ -96,9 +97,14 @@ func TestRewriteLinks(t *testing.T) {
 	}
 }
 
-// The light check accepts the official examples but for those that break R4.
-func TestStructureOnExamples(t *testing.T) {
+// The check of the format accepts the official examples but for those that break
+// R4.
+func TestFormatOnExamples(t *testing.T) {
 	t.Parallel()
+	format, err := baseValidator(r4.Definitions(), profiles.Off)
+	if err != nil {
+		t.Fatal(err)
+	}
 	n, bad := 0, 0
 	for name, data := range testdata.Tar(t, "r4-examples.tar.zst") {
 		doc, err := fhir.Parse(data, fhir.Limits{})
@@ -106,16 +112,12 @@ func TestStructureOnExamples(t *testing.T) {
 			continue
 		}
 		n++
-		issues, err := Structure{r4.Definitions()}.Validate(t.Context(), doc.Root())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(issues) > 0 {
+		if _, err := format.Validate(t.Context(), doc.Root(), profiles.Around{}); err != nil {
 			bad++
-			t.Logf("%s: %s %v", name, issues[0].Diagnostics, issues[0].Expression)
+			t.Logf("%s: %v", name, err)
 		}
 	}
-	t.Logf("structure: %d passed, %d refused", n-bad, bad)
+	t.Logf("format: %d passed, %d refused", n-bad, bad)
 	if n < 500 || bad > 12 {
 		t.Errorf("%d of %d examples refused", bad, n)
 	}
@@ -182,21 +184,21 @@ func FuzzResolve(f *testing.F) {
 	})
 }
 
-func FuzzStructure(f *testing.F) {
+func FuzzFormat(f *testing.F) {
 	f.Add([]byte(`{"resourceType":"Patient","name":[{"given":["A",null],"_given":[null,{"id":"x"}]}],"contained":[{"resourceType":"Basic","code":{"text":"x"}}]}`))
 	f.Add([]byte(`{"resourceType":"Parameters","parameter":[{"name":"a","resource":{"resourceType":"Bundle","type":"batch"},"valueQuantity":{"value":1e2}}]}`))
 	defs := r4.Definitions()
+	format, err := baseValidator(defs, profiles.Off)
+	if err != nil {
+		f.Fatal(err)
+	}
 	sub := &subset{defs: defs, summary: search.SummaryTrue}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		doc, err := fhir.Parse(src, fhir.Limits{})
 		if err != nil {
 			return
 		}
-		issues, err := Structure{defs}.Validate(t.Context(), doc.Root())
-		if err != nil || len(issues) > maxStructureIssues {
-			t.Fatal(len(issues), err)
-		}
-		if len(issues) > 0 {
+		if _, err := format.Validate(t.Context(), doc.Root(), profiles.Around{}); err != nil {
 			return
 		}
 		out := stamp(doc, "x", 1, time.Unix(0, 0))

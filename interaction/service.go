@@ -10,6 +10,7 @@ import (
 
 	"ingle/authz"
 	"ingle/fhir"
+	"ingle/profiles"
 	"ingle/search"
 	"ingle/store"
 	"ingle/terminology"
@@ -21,7 +22,7 @@ type Config struct {
 	Database    *store.DB
 	Registry    *search.Registry
 	Definitions *fhir.Definitions
-	Validator   Validator // what is checked before a resource is stored; default Structure
+	Validator   Validator // what is checked before a resource is stored; default the base definitions
 
 	// UpdateCreate lets a PUT to an unknown id create the resource.
 	UpdateCreate bool
@@ -89,6 +90,7 @@ type Service struct {
 	registry   *search.Registry
 	operations map[string]*Operation
 	seal       cipher.AEAD
+	format     Validator // of the JSON format alone
 	later      later
 
 	capabilityLock sync.Mutex
@@ -98,8 +100,14 @@ type Service struct {
 // New makes a Service with $meta, $meta-add and $meta-delete. Other operations
 // are registered before it serves.
 func New(cfg Config) (*Service, error) {
+	format, err := baseValidator(cfg.Definitions, profiles.Off)
+	if err != nil {
+		return nil, err
+	}
 	if cfg.Validator == nil {
-		cfg.Validator = Structure{cfg.Definitions}
+		if cfg.Validator, err = baseValidator(cfg.Definitions, profiles.Enforce); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.ClientIDs == "" {
 		cfg.ClientIDs = ClientIDsAny
@@ -136,7 +144,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the cursor key: %w", err)
 	}
-	s := &Service{cfg: cfg, db: cfg.Database, registry: cfg.Registry, operations: map[string]*Operation{}, seal: seal, later: newLater()}
+	s := &Service{cfg: cfg, db: cfg.Database, registry: cfg.Registry, operations: map[string]*Operation{}, seal: seal, format: format, later: newLater()}
 	for _, op := range s.metaOperations() {
 		s.Register(op)
 	}

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"ingle/fhir"
+	"ingle/profiles"
 	"ingle/search"
 	"ingle/store"
 )
@@ -50,6 +54,7 @@ type txBundle struct {
 	entries     []*txEntry
 	byURL       map[string]int       // fullUrl → entry
 	byCriteria  map[string]int       // criteria of a conditional create → entry
+	byID        map[string]int       // "Type/id", or the criteria, of what is changed or deleted → entry
 	conditional map[string]*criteria // conditional references by key
 	firstUse    map[string]fhir.Node // where each of them stands, for errors
 	order       []string             // keys of conditional, in the order of the Bundle
@@ -57,7 +62,7 @@ type txBundle struct {
 }
 
 func (s *Service) transaction(ctx context.Context, session *store.Session, req *Request, list fhir.Node) (*Response, error) {
-	b, err := s.readTransaction(ctx, req, list)
+	b, err := s.readTransaction(ctx, session, req, list)
 	if err != nil {
 		return nil, err
 	}
@@ -116,40 +121,102 @@ func (s *Service) store(ctx context.Context, session *store.Session, req *Reques
 	return results, err
 }
 
+// maxFaults is how many faults of a transaction are reported together.
+const maxFaults = 50
+
 // readTransaction is step 1.
-func (s *Service) readTransaction(ctx context.Context, req *Request, list fhir.Node) (*txBundle, error) {
-	b := &txBundle{byURL: map[string]int{}, byCriteria: map[string]int{}, conditional: map[string]*criteria{}, firstUse: map[string]fhir.Node{}}
-	identities := map[string]int{}
-	var faults []fhir.Issue
-	status := 0
+func (s *Service) readTransaction(ctx context.Context, session *store.Session, req *Request, list fhir.Node) (*txBundle, error) {
+	b := &txBundle{byURL: map[string]int{}, byCriteria: map[string]int{}, conditional: map[string]*criteria{}, firstUse: map[string]fhir.Node{}, byID: map[string]int{}}
+	faults := txFaults{}
 	i := 0
-	for n := list.First(); n.Valid(); n = n.Next() {
+	for n := list.First(); n.Valid() && len(faults.issues) < maxFaults; n = n.Next() {
 		e, err := s.entry(req, i, n)
 		if err == nil {
 			var te *txEntry
-			if te, err = s.readTxEntry(ctx, e); err == nil {
+			if te, err = s.readTxEntry(e); err == nil {
 				b.entries = append(b.entries, te)
-				err = b.register(te, identities)
+				err = b.register(te)
 			}
 		}
-		if err != nil {
-			fe := fhir.AsError(atEntry(err, i))
-			if fe == nil {
-				return nil, err
-			}
-			// a client wants to know of all bad entries at once
-			faults = append(faults, fe.Issues...)
-			status = max(status, fe.Status)
-			if len(faults) >= maxStructureIssues {
-				break
-			}
+		if err := faults.add(err, i); err != nil {
+			return nil, err
 		}
 		i++
 	}
-	if faults != nil {
-		return nil, &fhir.Error{Status: txStatus(status), Issues: faults}
+	if err := s.checkTransaction(ctx, b, s.stored(session, req), &faults); err != nil {
+		return nil, err
 	}
-	return b, nil
+	return b, faults.err()
+}
+
+// checkTransaction validates the resources of a transaction, on all processors.
+func (s *Service) checkTransaction(ctx context.Context, b *txBundle, stored *profiles.Stored, faults *txFaults) error {
+	errs := make([]error, len(b.entries))
+	var wait errgroup.Group
+	wait.SetLimit(runtime.GOMAXPROCS(0))
+	const together = 16 // entries that one goroutine takes
+	for from := 0; from < len(b.entries); from += together {
+		wait.Go(func() error {
+			for i := from; i < min(from+together, len(b.entries)); i++ {
+				te := b.entries[i]
+				if k := te.req.Kind; k == Create || k == Update {
+					te.notes, errs[i] = s.checkAround(ctx, te.req.Type, te.resource, profiles.Around{Entry: b.neighbour(s.restfulBase(te.fullURL)), Stored: stored})
+				}
+			}
+			return nil
+		})
+	}
+	_ = wait.Wait()
+	for i, err := range errs {
+		if err := faults.add(err, b.entries[i].index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// neighbour finds the resource of another entry as a resource refers to it,
+// that is to be stored.
+func (b *txBundle) neighbour(base string) func(reference string) fhir.Node {
+	return func(reference string) fhir.Node {
+		at, _, ok := b.local(reference, base)
+		if !ok {
+			at, ok = b.byID[reference]
+		}
+		// a bad entry is not among the entries, and those after it move up
+		if !ok || at >= len(b.entries) || b.entries[at].index != at {
+			return fhir.Node{}
+		}
+		return b.entries[at].resource
+	}
+}
+
+// txFaults are what is wrong with the entries of a transaction: a client wants
+// to know of all bad entries at once.
+type txFaults struct {
+	issues []fhir.Issue
+	status int
+}
+
+// add keeps the fault of an entry. It returns what is no fault of the client.
+func (f *txFaults) add(err error, entry int) error {
+	if err == nil || len(f.issues) >= maxFaults {
+		return nil
+	}
+	fe := fhir.AsError(atEntry(err, entry))
+	if fe == nil {
+		return err
+	}
+	f.issues = append(f.issues, fe.Issues...)
+	f.status = max(f.status, fe.Status)
+	return nil
+}
+
+func (f *txFaults) err() error {
+	if f.issues == nil {
+		return nil
+	}
+	return &fhir.Error{Status: txStatus(f.status), Issues: f.issues}
 }
 
 // txStatus is the status of a transaction that failed because of an entry: what
@@ -162,15 +229,12 @@ func txStatus(status int) int {
 	return status
 }
 
-func (s *Service) readTxEntry(ctx context.Context, e *entry) (*txEntry, error) {
+func (s *Service) readTxEntry(e *entry) (*txEntry, error) {
 	te := &txEntry{entry: e, sameAs: -1, id: e.req.ID}
 	r := e.req
 	var err error
 	switch r.Kind {
 	case Create, Update:
-		if te.notes, err = s.check(ctx, r.Type, e.resource); err != nil {
-			return nil, err
-		}
 		if r.Kind == Create {
 			if err = s.onlyParams(r); err != nil {
 				return nil, err
@@ -217,7 +281,7 @@ func (s *Service) readTxEntry(ctx context.Context, e *entry) (*txEntry, error) {
 
 // register notes how others may refer to an entry, and refuses what is there
 // twice (R4 http.html#3.1.0.11.2: the transaction SHALL fail).
-func (b *txBundle) register(te *txEntry, identities map[string]int) error {
+func (b *txBundle) register(te *txEntry) error {
 	r := te.req
 	if !r.Kind.Writes() {
 		return nil
@@ -231,17 +295,17 @@ func (b *txBundle) register(te *txEntry, identities map[string]int) error {
 		case r.Kind == Create:
 			b.byCriteria[key] = te.index
 		default:
-			if _, twice := identities[key]; twice {
-				return fhir.Errorf(400, fhir.CodeDuplicate, "Bundle.entry[%d] has the same criteria", identities[key])
+			if _, twice := b.byID[key]; twice {
+				return fhir.Errorf(400, fhir.CodeDuplicate, "Bundle.entry[%d] has the same criteria", b.byID[key])
 			}
-			identities[key] = te.index
+			b.byID[key] = te.index
 		}
 	} else if r.ID != "" {
 		key := r.Type + "/" + r.ID
-		if first, twice := identities[key]; twice {
+		if first, twice := b.byID[key]; twice {
 			return fhir.Errorf(400, fhir.CodeDuplicate, "%s is changed by Bundle.entry[%d] already; a transaction may change a resource only once", key, first)
 		}
-		identities[key] = te.index
+		b.byID[key] = te.index
 	}
 	if te.fullURL != "" && (r.Kind == Create || r.Kind == Update) {
 		if first, twice := b.byURL[te.fullURL]; twice {

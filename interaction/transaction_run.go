@@ -42,7 +42,7 @@ func (s *Service) runTransaction(ctx context.Context, tx txStore, w writer, b *t
 	for _, kinds := range [][]Kind{{Create}, {Update, Patch}} { // R4 http.html#trules: DELETE, POST, PUT and PATCH, GET
 		for i, te := range b.entries {
 			if slices.Contains(kinds, te.req.Kind) && p.results[i] == nil {
-				if err := s.changeOf(ctx, w, b, p, i, refs); err != nil {
+				if err := s.changeOf(ctx, tx, w, b, p, i, refs); err != nil {
 					return nil, atEntry(err, i)
 				}
 			}
@@ -254,7 +254,7 @@ func (s *Service) conditionalTargets(b *txBundle, p *txPlan, matched map[string]
 }
 
 // changeOf makes the change of a create, update or patch.
-func (s *Service) changeOf(ctx context.Context, w writer, b *txBundle, p *txPlan, i int, refs map[string]string) error {
+func (s *Service) changeOf(ctx context.Context, tx txStore, w writer, b *txBundle, p *txPlan, i int, refs map[string]string) error {
 	te := b.entries[i]
 	r := te.req
 	if te.sameAs >= 0 { // the entry before has made it, or found it
@@ -263,7 +263,7 @@ func (s *Service) changeOf(ctx context.Context, w writer, b *txBundle, p *txPlan
 		return nil
 	}
 	if r.Kind == Patch {
-		change, notes, err := s.patched(ctx, w, r, te.patch, p.old[i])
+		change, notes, err := s.patched(ctx, w, r, te.patch, p.old[i], s.stored(tx, r))
 		if err != nil {
 			return txRead(err)
 		}

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"ingle/fhir"
@@ -192,28 +193,23 @@ func (r *run) unknownTypeProfile(it *item, url string, err error) {
 // conformsTo tells whether a resource or element follows a profile: its base
 // definition is checked where it stands.
 func (r *run) conformsTo(it *item, p *profile) (bool, string) {
-	key := conformKey{it.at().Index(), p}
-	same := it.at().Doc() == r.doc
-	if same {
-		if ok, done := r.conforms[key]; done {
-			return ok, ""
-		}
-		if r.conforms == nil {
-			r.conforms = map[conformKey]bool{}
-		}
-		r.conforms[key] = true // a circle of references holds unless something else fails
+	key := conformKey{it.at(), p}
+	if ok, done := r.conforms[key]; done {
+		return ok, ""
 	}
+	if r.conforms == nil {
+		r.conforms = map[conformKey]bool{}
+	}
+	r.conforms[key] = true // a circle of references holds unless something else fails
 	ok, why := r.try(func() { r.apply(p.root, it) })
-	if same {
-		r.conforms[key] = ok
-	}
+	r.conforms[key] = ok
 	return ok, why
 }
 
-// targetProfiles checks the target of a reference, where the document holds it,
+// targetProfiles checks the target of a reference, where it can be found,
 // against the profiles that the reference asks for.
 func (r *run) targetProfiles(it *item, targets []string, cite string) {
-	target := r.resolveHere(it)
+	target := r.target(it)
 	if !target.Valid() {
 		return
 	}
@@ -232,10 +228,8 @@ func (r *run) targetProfiles(it *item, targets []string, cite string) {
 			continue
 		}
 		matched = true
-		saved := r.steps
-		r.steps = append([]step(nil), step{name: ti.typ, idx: -1})
-		ok, first := r.conformsTo(&ti, p)
-		r.steps = saved
+		ok, first := false, ""
+		r.within(referenceText(it), &ti, func() { ok, first = r.conformsTo(&ti, p) })
 		if ok {
 			return
 		}
@@ -249,4 +243,12 @@ func (r *run) targetProfiles(it *item, targets []string, cite string) {
 		}
 		r.fail(it.n.Get("reference"), fhir.CodeStructure, cite, "the resource that this refers to follows none of the profiles %s%s", oneOf(targets), why)
 	}
+}
+
+// onlyBase tells that no profile is among the targets of a reference.
+func onlyBase(targets []string) bool {
+	return !slices.ContainsFunc(targets, func(t string) bool {
+		name, core := strings.CutPrefix(t, sdPrefix)
+		return !core || name == "" || name[0] < 'A' || name[0] > 'Z'
+	})
 }

@@ -12,7 +12,7 @@ type Mode string
 
 // The modes.
 const (
-	Off     Mode = "off"     // nothing but what storing needs is checked
+	Off     Mode = "off"     // only the JSON format is checked, as a parser does (Request.Format)
 	Warn    Mode = "warn"    // everything is stored; the issues go into the answer when it is asked for
 	Enforce Mode = "enforce" // a resource with an error is refused
 )
@@ -25,9 +25,10 @@ type Config struct {
 	FailFast  bool             // stop at the first error
 	MaxIssues int              // of one resource; default 500
 
-	// Schema runs the JSON Schemas of definitions and profiles on writes too,
-	// before the closures. $validate always does. It costs about as much again.
-	Schema bool
+	// Alone keeps the validation of writes from reading what references lead
+	// to: resolve() finds what is in the same request only, and the profiles
+	// that a reference asks of its target are checked there alone.
+	Alone bool
 
 	// AustralianIdentifiers checks Medicare card, provider and IHI/HPI numbers.
 	AustralianIdentifiers bool

@@ -36,25 +36,16 @@ func (r *run) environment() *fhirpath.Env {
 	if len(r.resources) == 0 {
 		return &r.env
 	}
-	at := r.resources[len(r.resources)-1].n.Index()
-	if r.envFor == at+1 {
+	at := r.resources[len(r.resources)-1].n
+	if r.envFor == at {
 		return &r.env
 	}
-	r.envFor = at + 1
-	r.env.Resource = fhirpath.Resource(r.resources[len(r.resources)-1].n)
+	r.envFor = at
+	r.env.Resource = fhirpath.Resource(at)
 	r.env.RootResource = fhirpath.Resource(r.container())
 	if r.env.MemberOf == nil { // a run is used again and again
-		r.env.MemberOf, r.env.ConformsTo = r.memberOf, r.conformsToURL
+		r.env.MemberOf, r.env.ConformsTo, r.env.Resolve = r.memberOf, r.conformsToURL, r.outside
 		r.env.Limits = fhirpath.Limits{Steps: maxSteps, Values: 100_000}
-	}
-	if r.opts.Resolve != nil && r.env.Resolve == nil {
-		r.env.Resolve = func(ctx context.Context, reference string) (fhir.Node, error) {
-			doc, err := r.opts.Resolve(ctx, reference)
-			if err != nil || doc == nil {
-				return fhir.Node{}, err
-			}
-			return doc.Root(), nil
-		}
 	}
 	return &r.env
 }

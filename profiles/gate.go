@@ -17,14 +17,21 @@ func (v *Validator) Gate() Gate { return Gate{v} }
 // Validate checks one resource, alone or in a Bundle, with its positions in the
 // whole body. It returns the issues of a resource that may be stored; what may
 // not is a *fhir.Error: 400 where the base definition is broken, 422 where a
-// profile or a rule of this server is (R4 http.html#create).
-func (g Gate) Validate(ctx context.Context, resource fhir.Node) ([]fhir.Issue, error) {
+// profile or a rule of this server is (R4 http.html#create). What is not even
+// of the JSON format is refused in every mode.
+func (g Gate) Validate(ctx context.Context, resource fhir.Node, around Around) ([]fhir.Issue, error) {
 	mode := g.v.cfg.mode(resource.Get("resourceType").Text())
-	if mode == Off {
-		return nil, nil
+	if g.v.cfg.Alone {
+		around.Stored = nil
 	}
-	issues := g.v.ValidateNode(ctx, resource, Request{Rules: true})
-	if mode == Warn {
+	issues := g.v.ValidateNode(ctx, resource, Request{Rules: true, Around: around, Format: mode == Off})
+	if err := around.Stored.Err(); err != nil {
+		return nil, err
+	}
+	if mode == Warn && HasErrors(issues) {
+		if faults := g.v.ValidateNode(ctx, resource, Request{Format: true}); HasErrors(faults) {
+			return nil, &fhir.Error{Status: 400, Issues: faults}
+		}
 		for i := range issues {
 			if issues[i].Severity == fhir.SeverityError {
 				issues[i].Severity = fhir.SeverityWarning
@@ -57,7 +64,7 @@ func (v *Validator) breaksBase(is *fhir.Issue) bool {
 	if is.Source == "" {
 		return true
 	}
-	url, _ := splitCanonical(is.Source)
+	url, _ := splitCanonical(is.Source) // "…|4.0.1#ele-1"
 	name, ok := strings.CutPrefix(url, sdPrefix)
 	if !ok {
 		return false

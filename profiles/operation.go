@@ -23,8 +23,7 @@ type Call struct {
 	// it is not there. Only asked where no resource was sent, or for the mode
 	// delete.
 	Stored func(ctx context.Context) (*fhir.Doc, error)
-	// Resolve is that of Request.
-	Resolve func(ctx context.Context, reference string) (*fhir.Doc, error)
+	Around Around // that of Request
 }
 
 // Operate answers $validate: the issues of an OperationOutcome, at least one.
@@ -35,7 +34,7 @@ func (v *Validator) Operate(ctx context.Context, c Call) ([]fhir.Issue, error) {
 	if err != nil {
 		return nil, err
 	}
-	req := Request{Profiles: urls, Warnings: true, Schema: true, Resolve: c.Resolve}
+	req := Request{Profiles: urls, Warnings: true, Schema: true, Around: c.Around}
 	switch mode {
 	case "", "profile":
 		if mode == "profile" && len(urls) == 0 {
@@ -75,7 +74,7 @@ func (v *Validator) Operate(ctx context.Context, c Call) ([]fhir.Issue, error) {
 		req.Rules = false
 	}
 	issues = append(issues, v.ValidateNode(ctx, n, req)...)
-	return allOK(issues), nil
+	return allOK(issues), c.Around.Stored.Err()
 }
 
 // deletable answers the mode delete: whether the resource is there to be

@@ -394,13 +394,15 @@ func sameTexts(a, b []string) bool {
 func (c *compiler) referenceChecks(ru *rules, t elementType, base *elementType) {
 	cite := c.s.canonical()
 	if len(t.targets) > 0 && (base == nil || !sameTexts(t.targets, base.targets)) {
-		targets, allowed := t.targets, c.e.targetTypes(t.targets)
+		targets, allowed, profiled := t.targets, c.e.targetTypes(t.targets), !onlyBase(t.targets)
 		ru.checks = append(ru.checks, func(r *run, it *item) {
 			if it.typ == "Reference" {
 				if allowed != nil {
 					r.referenceTarget(it, allowed, cite)
 				}
-				r.targetProfiles(it, targets, cite)
+				if profiled {
+					r.targetProfiles(it, targets, cite)
+				}
 			}
 		})
 	}

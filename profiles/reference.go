@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -48,8 +49,8 @@ func (r *run) contained(id string) fhir.Node {
 
 // containedIndex finds contained resources by id where there are many.
 func (r *run) containedIndex(list fhir.Node) map[string]fhir.Node {
-	if r.byID == nil || r.byIDOf != list.Index() {
-		r.byID, r.byIDOf = make(map[string]fhir.Node, list.Len()), list.Index()
+	if r.byID == nil || r.byIDOf != list {
+		r.byID, r.byIDOf = make(map[string]fhir.Node, list.Len()), list
 		for c := list.First(); c.Valid(); c = c.Next() {
 			if id := c.Get("id").Text(); !r.byID[id].Valid() {
 				r.byID[id] = c
@@ -127,10 +128,7 @@ func oneOf(names []string) string {
 // resolveHere finds the target of a reference in the document itself: a
 // contained resource or an entry of the Bundle around.
 func (r *run) resolveHere(it *item) fhir.Node {
-	text := it.n.Text()
-	if it.n.Kind() == fhir.Object {
-		text = it.n.Get("reference").Text()
-	}
+	text := referenceText(it)
 	if text == "" {
 		return fhir.Node{}
 	}
@@ -141,6 +139,14 @@ func (r *run) resolveHere(it *item) fhir.Node {
 		return r.contained(rest)
 	}
 	return r.inBundle(text)
+}
+
+// referenceText is the text of a Reference, or of a canonical, uri or url.
+func referenceText(it *item) string {
+	if it.n.Kind() == fhir.Object {
+		return it.n.Get("reference").Text()
+	}
+	return it.n.Text()
 }
 
 // container is the resource that contained resources around the element in
@@ -154,30 +160,84 @@ func (r *run) container() fhir.Node {
 	return fhir.Node{}
 }
 
-// maxResolved is how many references out of the document one validation
-// follows.
-const maxResolved = 200
+// maxFollowed is how many references out of the document the validation of one
+// resource follows.
+const maxFollowed = 200
 
-// resolve is resolveHere, and outside of the document the request's resolver.
-// A target of which only the type is known is an item without a node.
-func (r *run) resolve(it *item) (target item, ok bool) {
-	if n := r.resolveHere(it); n.Valid() {
-		return r.resourceItem(n), true
-	}
-	text := it.n.Text()
-	if it.n.Kind() == fhir.Object {
-		text = it.n.Get("reference").Text()
-	}
-	if r.opts.Resolve != nil && text != "" && text[0] != '#' && r.resolved < maxResolved {
-		r.resolved++
-		if doc, err := r.opts.Resolve(r.ctx, text); err == nil && doc != nil {
-			return r.resourceItem(doc.Root()), true
+// outside finds the resource that a reference leads to out of the document:
+// another entry of the transaction, or what is stored. The zero Node: none is
+// known.
+func (r *run) outside(ctx context.Context, reference string) (fhir.Node, error) {
+	around := &r.opts.Around
+	if around.Entry != nil {
+		if n := around.Entry(reference); n.Valid() {
+			return n, nil
 		}
+	}
+	if around.Stored == nil || r.followed >= maxFollowed {
+		return fhir.Node{}, nil
+	}
+	r.followed++
+	doc, err := around.Stored.resolve(ctx, reference, r.doc.Root())
+	if doc == nil || err != nil {
+		return fhir.Node{}, err
+	}
+	return doc.Root(), nil
+}
+
+// target finds the resource that a reference leads to, in the document or out
+// of it. From what is out of the document no further one is followed.
+func (r *run) target(it *item) fhir.Node {
+	if n := r.resolveHere(it); n.Valid() || r.away > 0 {
+		return n
+	}
+	text := referenceText(it)
+	if text == "" || text[0] == '#' {
+		return fhir.Node{}
+	}
+	n, _ := r.outside(r.ctx, text) // an error is kept by Stored
+	return n
+}
+
+// resolve is target for discriminators. A target of which only the type is
+// known is an item without a node.
+func (r *run) resolve(it *item) (target item, ok bool) {
+	if n := r.target(it); n.Valid() {
+		return r.resourceItem(n), true
 	}
 	if typ := r.referenceType(it); typ != "" {
 		return item{typ: typ, idx: -1}, true
 	}
 	return item{}, false
+}
+
+// within runs fn with the target of a reference as the resource in hand.
+func (r *run) within(reference string, target *item, fn func()) {
+	steps, resources := r.steps, r.resources
+	r.steps = []step{{name: target.typ, idx: -1}}
+	switch bundle := r.bundleAround(); {
+	case reference[0] == '#':
+		r.resources = append(slices.Clone(resources), *target)
+	case bundle >= 0 && r.inBundle(reference).Valid():
+		r.resources = append(slices.Clone(resources[:bundle+1]), *target)
+	default:
+		r.resources = []item{*target}
+		r.away++
+		defer func() { r.away-- }()
+	}
+	fn()
+	r.steps, r.resources = steps, resources
+}
+
+// bundleAround is the place of the innermost Bundle around the element in hand
+// among the resources around it, -1 for none.
+func (r *run) bundleAround() int {
+	for i := len(r.resources) - 1; i >= 0; i-- {
+		if r.resources[i].typ == "Bundle" {
+			return i
+		}
+	}
+	return -1
 }
 
 func (r *run) resourceItem(n fhir.Node) item {
@@ -187,7 +247,7 @@ func (r *run) resourceItem(n fhir.Node) item {
 
 // bundleIndex finds the entries of a Bundle by reference.
 type bundleIndex struct {
-	bundle  int
+	bundle  fhir.Node
 	byURL   map[string]fhir.Node
 	byLocal map[string]fhir.Node // "Type/id"
 }
@@ -195,18 +255,13 @@ type bundleIndex struct {
 // inBundle finds a reference among the entries of the innermost Bundle around:
 // by fullUrl, or as "Type/id" where the entry that refers has no REST URL.
 func (r *run) inBundle(text string) fhir.Node {
-	var bundle fhir.Node
-	for i := len(r.resources) - 1; i >= 0; i-- {
-		if r.resources[i].typ == "Bundle" {
-			bundle = r.resources[i].n
-			break
-		}
-	}
-	if !bundle.Valid() {
+	at := r.bundleAround()
+	if at < 0 {
 		return fhir.Node{}
 	}
-	if r.bundle == nil || r.bundle.bundle != bundle.Index() {
-		ix := &bundleIndex{bundle: bundle.Index(), byURL: map[string]fhir.Node{}, byLocal: map[string]fhir.Node{}}
+	bundle := r.resources[at].n
+	if r.bundle == nil || r.bundle.bundle != bundle {
+		ix := &bundleIndex{bundle: bundle, byURL: map[string]fhir.Node{}, byLocal: map[string]fhir.Node{}}
 		for e := bundle.Get("entry").First(); e.Valid(); e = e.Next() {
 			res := e.Get("resource")
 			if !res.Valid() {

@@ -61,6 +61,7 @@ func TestClaims(t *testing.T) {
 func TestModes(t *testing.T) {
 	t.Parallel()
 	broken := `{"resourceType":"Patient","birthDate":"x","zz":1}`
+	lacking := `{"resourceType":"Patient","communication":[{"preferred":true}]}`
 	against := `{"resourceType":"Patient","meta":{"profile":["http://t/Patient-named"]}}`
 	for _, c := range []struct {
 		mode   Mode
@@ -68,11 +69,12 @@ func TestModes(t *testing.T) {
 		status int
 		issues int
 	}{
-		{Off, broken, 0, 0}, {Warn, broken, 0, 2}, {Enforce, broken, 400, 2}, {"", broken, 400, 2},
+		{Off, broken, 400, 2}, {Warn, broken, 400, 2}, {Enforce, broken, 400, 2}, {"", broken, 400, 2},
+		{Off, lacking, 0, 0}, {Warn, lacking, 0, 1}, {Enforce, lacking, 400, 1},
 		{Off, against, 0, 0}, {Warn, against, 0, 1}, {Enforce, against, 422, 1},
 	} {
 		v := custom(t, Config{Mode: c.mode}, map[string]string{"Patient-named": named})
-		issues, err := v.Gate().Validate(t.Context(), parse(t, []byte(c.src)).Root())
+		issues, err := v.Gate().Validate(t.Context(), parse(t, []byte(c.src)).Root(), Around{})
 		status := 0
 		if e := fhir.AsError(err); e != nil {
 			status, issues = e.Status, e.Issues

@@ -38,13 +38,14 @@ type run struct {
 	depth     int
 	conforms  map[conformKey]bool
 	byID      map[string]fhir.Node // contained resources of the list byIDOf
-	byIDOf    int
-	resolved  int   // references followed out of the document
+	byIDOf    fhir.Node
+	followed  int   // references followed out of the document
+	away      int   // > 0 in what such a reference leads to
 	lines     []int // offsets of the line starts, made when first needed
 	bundle    *bundleIndex
 	env       fhirpath.Env
-	envFor    int   // node of the resource that env is for, plus one
-	owner     *item // the primitive whose extensions are in hand
+	envFor    fhir.Node // the resource that env is for
+	owner     *item     // the primitive whose extensions are in hand
 }
 
 type issueKey struct {
@@ -54,7 +55,7 @@ type issueKey struct {
 }
 
 type conformKey struct {
-	node    int
+	node    fhir.Node
 	profile *profile
 }
 

@@ -56,12 +56,14 @@ type Request struct {
 	// closures. They find no more than the closures do; what they would is
 	// told.
 	Schema bool
+	// Format checks no more than the JSON format: that every property is one of
+	// its type, of the right JSON kind, not empty, and a primitive value of its
+	// type's format. What is missing is not missed.
+	Format bool
 	// FailFast stops at the first error.
 	FailFast bool
-	// Resolve finds what a reference outside of the document means, nil where
-	// it is not known. It answers for the caller: what the caller may not see
-	// is not known.
-	Resolve func(ctx context.Context, reference string) (*fhir.Doc, error)
+	// Around is what references lead to beyond the document.
+	Around Around
 	// Place is the FHIRPath of the document itself where it is an entry of a
 	// Bundle ("Bundle.entry[3].resource"); "" for a resource of its own.
 	Place string
@@ -90,7 +92,7 @@ func (v *Validator) ValidateNode(ctx context.Context, n fhir.Node, req Request) 
 	}
 	r.steps = append(r.steps, first)
 	var findings []finding
-	if (req.Schema || v.cfg.Schema) && it.tab != nil && it.tab.resource {
+	if req.Schema && it.tab != nil && it.tab.resource {
 		findings = r.schemaPass(&it, r.schemasFor(&it))
 	}
 	r.resource(&it, false)
@@ -98,18 +100,6 @@ func (v *Validator) ValidateNode(ctx context.Context, n fhir.Node, req Request) 
 	issues := r.issues
 	r.issues = nil
 	return issues
-}
-
-// Check validates a write by the configured rules: refused tells that the mode
-// is enforce and there is an error. With the mode off nothing is checked.
-func (v *Validator) Check(ctx context.Context, doc *fhir.Doc, req Request) (issues []fhir.Issue, refused bool) {
-	mode := v.cfg.mode(doc.Root().Get("resourceType").Text())
-	if mode == Off {
-		return nil, false
-	}
-	req.Rules = true
-	issues = v.Validate(ctx, doc, req)
-	return issues, mode == Enforce && HasErrors(issues)
 }
 
 // HasErrors tells whether an issue is an error.
@@ -140,7 +130,7 @@ func (v *Validator) current() *engine {
 
 // release clears a run for the next one.
 func (v *Validator) release(r *run) {
-	env := fhirpath.Env{MemberOf: r.env.MemberOf, ConformsTo: r.env.ConformsTo, Limits: r.env.Limits}
+	env := fhirpath.Env{MemberOf: r.env.MemberOf, ConformsTo: r.env.ConformsTo, Resolve: r.env.Resolve, Limits: r.env.Limits}
 	*r = run{steps: r.steps[:0], resources: r.resources[:0], items: r.items, lists: r.lists, env: env}
 	v.runs.Put(r)
 }

@@ -29,6 +29,10 @@ func (r *run) resource(it *item, contained bool) {
 	}
 	r.resources = append(r.resources, *it)
 	r.object(it)
+	if r.opts.Format {
+		r.resources = r.resources[:len(r.resources)-1]
+		return
+	}
 	if it.tab.domain {
 		r.domainRules(it)
 	}
@@ -84,7 +88,10 @@ func (r *run) object(it *item) {
 		}
 	}
 	if !filled && !t.resource {
-		r.fail(it.n, fhir.CodeInvariant, rule(t.structure, "ele-1"), "an element must have a value or children (ele-1); leave it out instead")
+		r.fail(it.n, fhir.CodeStructure, rule(t.structure, "ele-1"), "an element must have a value or children (ele-1); leave it out instead")
+	}
+	if r.opts.Format {
+		return
 	}
 	for _, el := range t.required {
 		if seen[el.index>>6]&(1<<(el.index&63)) == 0 {
@@ -205,6 +212,9 @@ func (r *run) value(parent *item, m *member, it *item) {
 			r.fail(n, formatCode(m.typ, n), parent.tab.structure.canonical(), "%s", fault)
 			return
 		}
+		if r.opts.Format {
+			return
+		}
 		if m.typ == "xhtml" {
 			r.narrative(it)
 		}
@@ -224,6 +234,9 @@ func (r *run) value(parent *item, m *member, it *item) {
 		return
 	default:
 		r.object(it)
+		if r.opts.Format {
+			return
+		}
 		switch m.typ {
 		case "Extension":
 			r.extension(parent, it, m.elem.name == "modifierExtension")
@@ -271,7 +284,7 @@ func (r *run) extra(parent *item, m *member, n fhir.Node) {
 		if t != nil {
 			r.elementExtras(&holder, child, value.Valid() && value.Kind() != fhir.Null)
 		}
-		if b := el.binding; b != nil && b.strength == "required" && (!value.Valid() || value.Kind() == fhir.Null) {
+		if b := el.binding; b != nil && !r.opts.Format && b.strength == "required" && (!value.Valid() || value.Kind() == fhir.Null) {
 			r.fail(x, fhir.CodeCodeInvalid, b.cite, "no code is given, and one from the required value set %s is needed%s", b.valueSet, r.choices(b, ""))
 		}
 	}
@@ -324,7 +337,7 @@ func (r *run) elementExtras(holder, owner *item, hasValue bool) {
 		}
 	}
 	if !filled {
-		r.fail(holder.n, fhir.CodeInvariant, rule(holder.tab.structure, "ele-1"), "an element must have a value or children (ele-1); leave it out instead")
+		r.fail(holder.n, fhir.CodeStructure, rule(holder.tab.structure, "ele-1"), "an element must have a value or children (ele-1); leave it out instead")
 	}
 }
 

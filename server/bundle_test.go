@@ -316,7 +316,7 @@ func TestPositionsInBundles(t *testing.T) {
 		if kind == "batch" {
 			issue = servertest.At(a.Is(200).Root(), "entry.0.response.outcome.issue.0")
 		}
-		line, col := servertest.At(issue, "extension.0.valueInteger").Text(), servertest.At(issue, "extension.1.valueInteger").Text()
+		line, col := servertest.At(issue, "extension.1.valueInteger").Text(), servertest.At(issue, "extension.2.valueInteger").Text()
 		if line != "4" || col != "4" {
 			t.Errorf("%s: line %s, column %s; want 4, 4: %s", kind, line, col, a.Body)
 		}

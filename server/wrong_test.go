@@ -193,7 +193,7 @@ func TestFaultsHavePlaces(t *testing.T) {
 	s := servertest.Start(t)
 	a := s.Post("/Patient", "{\n  \"resourceType\": \"Patient\",\n  \"name\": [{\"given\": [\"A\", 7]}]\n}").Is(400)
 	issue := a.Root().Get("issue").First()
-	if issue.Get("expression").First().Text() != "Patient.name[0].given[1]" || servertest.At(issue, "extension.0.valueInteger").Text() != "3" || servertest.At(issue, "extension.1.valueInteger").Text() != "28" {
+	if issue.Get("expression").First().Text() != "Patient.name[0].given[1]" || servertest.At(issue, "extension.1.valueInteger").Text() != "3" || servertest.At(issue, "extension.2.valueInteger").Text() != "28" {
 		t.Errorf("%s", a.Body)
 	}
 	if a.Text("id") != a.Header.Get("X-Request-Id") || a.Text("id") == "" {

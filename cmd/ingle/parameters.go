@@ -135,8 +135,8 @@ type gate struct {
 var _ interaction.Validator = gate{}
 
 // Validate implements interaction.Validator.
-func (g gate) Validate(ctx context.Context, resource fhir.Node) ([]fhir.Issue, error) {
-	issues, err := g.Gate.Validate(ctx, resource)
+func (g gate) Validate(ctx context.Context, resource fhir.Node, around profiles.Around) ([]fhir.Issue, error) {
+	issues, err := g.Gate.Validate(ctx, resource, around)
 	if err != nil || resource.Get("resourceType").Text() != "SearchParameter" {
 		return issues, err
 	}
@@ -173,6 +173,12 @@ func work(ctx context.Context, db *store.DB, log *slog.Logger) {
 		case job != nil:
 			log.Info("reindexed", "job", job.ID, "resources", job.Done)
 			continue // perhaps there is another one
+		}
+		if err := db.ForgetAsync(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("expired answers are not deleted yet", "error", err)
+		}
+		if err := db.ForgetAsync(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("expired answers are not deleted yet", "error", err)
 		}
 		if err := db.ForgetAsync(ctx); err != nil && ctx.Err() == nil {
 			log.Warn("expired answers are not deleted yet", "error", err)
