@@ -196,7 +196,8 @@ func validation(c *config.Config) (profiles.Config, error) {
 	v := c.Validation
 	out := profiles.Config{
 		Mode: profiles.Mode(v.Mode), Resources: map[string]profiles.Rules{}, FailFast: v.FailFast, MaxIssues: v.MaxIssues,
-		VitalSigns: v.VitalSigns, AustralianIdentifiers: v.Australian,
+		VitalSigns: v.VitalSigns, AustralianIdentifiers: v.Australian, Alone: !v.Resolve,
+		RejectMalformedCodes: v.Malformed == "refuse", RejectExamples: v.Examples == "refuse",
 	}
 	for name, t := range v.Types {
 		out.Resources[name] = profiles.Rules{

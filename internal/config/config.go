@@ -113,11 +113,14 @@ type SearchType struct {
 
 // Validation says how exactly resources are checked before they are stored.
 type Validation struct {
-	Mode       string                    `key:"mode" default:"enforce" oneof:"off|warn|enforce" doc:"Base FHIR R4 and the profiles that a resource claims: off (not checked), warn (stored; issues answered when asked for), enforce (refused)."`
+	Mode       string                    `key:"mode" default:"enforce" oneof:"off|warn|enforce" doc:"Base FHIR R4 and the profiles that a resource claims: off (only the JSON format is checked: names, kinds and formats of what is there), warn (stored if of that format; issues answered when asked for), enforce (refused)."`
 	FailFast   bool                      `key:"fail_fast" default:"false" doc:"Stop at the first error of a resource instead of collecting all."`
 	MaxIssues  int                       `key:"max_issues" default:"500" min:"1" max:"100000" doc:"Issues reported for one resource."`
+	Resolve    bool                      `key:"resolve" default:"true" doc:"resolve() in constraints, and the profiles that a reference asks of its target, look at what is stored, as the caller may see it. Off: only at what is in the same request."`
 	VitalSigns bool                      `key:"vital_signs" default:"false" doc:"Check Observations with a vital sign's code against its profile, claimed or not."`
 	Australian bool                      `key:"australian_identifiers" default:"false" doc:"Check the digits of Australian Medicare, provider and healthcare identifiers."`
+	Malformed  string                    `key:"malformed_codes" default:"warn" oneof:"warn|refuse" doc:"SNOMED CT codes that cannot be codes: a warning, or refused."`
+	Examples   string                    `key:"example_urls" default:"warn" oneof:"warn|refuse" doc:"Unknown extensions with an example URL (http://example.org/…): a warning, or refused."`
 	NCPI       bool                      `key:"ncpi" default:"false" doc:"Every resource of a type that the NCPI implementation guide profiles must claim one of its profiles."`
 	Types      map[string]ValidationType `key:"types" doc:"Rules for a resource type, by type; those of Resource are for all types without an entry of their own."`
 }
