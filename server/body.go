@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-
 	"ingle/fhir"
 	"ingle/interaction"
 )
@@ -64,24 +62,25 @@ func (s *Server) readInto(w http.ResponseWriter, r *http.Request, limit int64, g
 		w.Header().Set("Connection", "close") // what was not read stays unread
 		return fhir.Errorf(http.StatusRequestEntityTooLarge, fhir.CodeTooLong, "the body is longer than the %d bytes that this server takes here", limit)
 	}
-	coding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
-	if r.ContentLength > limit && (coding == "" || coding == "identity") {
+	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
+	plain := encoding == "" || encoding == "identity"
+	if r.ContentLength > limit && plain {
 		return nil, tooLarge()
 	}
 	in := &meter{r: r.Body, control: http.NewResponseController(w), rate: s.cfg.BodyRate, start: time.Now()}
 	var src io.Reader = http.MaxBytesReader(w, readCloser{in, r.Body}, limit)
 	ratio := int64(0)
-	switch coding {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(src)
+	if !plain {
+		c := codingOf(encoding)
+		if c == nil {
+			return nil, fhir.Errorf(http.StatusUnsupportedMediaType, fhir.CodeNotSupported, "the Content-Encoding %q is not supported; %s are", encoding, codingNames())
+		}
+		z, err := c.read(src)
 		if err != nil {
-			return nil, bodyFault(err, "the body is not gzip, as Content-Encoding says", tooLarge)
+			return nil, bodyFault(err, "the body is not "+c.name+", as Content-Encoding says", tooLarge)
 		}
 		defer func() { _ = z.Close() }()
 		src, ratio = z, s.cfg.InflateRatio
-	default:
-		return nil, fhir.Errorf(http.StatusUnsupportedMediaType, fhir.CodeNotSupported, "the Content-Encoding %q is not supported; gzip is", coding)
 	}
 	size := max(min(r.ContentLength, limit), 0)
 	if ratio > 0 {

@@ -6,24 +6,13 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/klauspost/compress/gzip"
 
 	"ingle/fhir"
 	"ingle/interaction"
 )
-
-// gzipFrom is the length from which an answer is compressed: less fits into a
-// packet as it is.
-const gzipFrom = 1400
-
-var gzipWriters = sync.Pool{New: func() any {
-	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is one that it knows
-	return w
-}}
 
 // respond writes an answer.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, x *exchange, resp *interaction.Response) {
@@ -84,9 +73,12 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, x *exchange, re
 		}
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.cfg.WriteTime)) // not supported by every test writer
-	compress := takesGzip(r) && (stream != nil || len(body) >= gzipFrom) && compressible(h.Get("Content-Type"))
-	if compress {
-		h.Set("Content-Encoding", "gzip")
+	var compress *coding
+	if (stream != nil || len(body) >= compressFrom) && compressible(h.Get("Content-Type")) {
+		compress = accepted(r)
+	}
+	if compress != nil {
+		h.Set("Content-Encoding", compress.name)
 	} else if stream == nil {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 	}
@@ -95,14 +87,12 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, x *exchange, re
 		return
 	}
 	var out io.Writer = w
-	if compress {
-		z := gzipWriters.Get().(*gzip.Writer)
-		z.Reset(w)
+	if compress != nil {
+		z, closing := compress.writer(w)
 		defer func() {
-			if err := z.Close(); err != nil && x.err == nil {
+			if err := closing(); err != nil && x.err == nil {
 				x.err = err
 			}
-			gzipWriters.Put(z)
 		}()
 		out = z
 	}
@@ -155,23 +145,4 @@ func (s *Server) rawContent(h http.Header, contentType string) {
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	h.Set("Content-Disposition", "attachment")
-}
-
-func compressible(contentType string) bool {
-	return strings.HasPrefix(contentType, "text/") || strings.Contains(contentType, "json") || strings.Contains(contentType, "xml")
-}
-
-// takesGzip reads Accept-Encoding.
-func takesGzip(r *http.Request) bool {
-	for _, h := range r.Header.Values("Accept-Encoding") {
-		for part := range strings.SplitSeq(h, ",") {
-			name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-			if name = strings.ToLower(strings.TrimSpace(name)); name != "gzip" && name != "*" {
-				continue
-			}
-			q := strings.ReplaceAll(params, " ", "")
-			return q != "q=0" && q != "q=0.0" && q != "q=0.00" && q != "q=0.000"
-		}
-	}
-	return false
 }

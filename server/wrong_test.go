@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"bytes"
+	"io"
 
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	"ingle/interaction"
 	"ingle/server"
@@ -209,10 +211,17 @@ func TestFaultsHavePlaces(t *testing.T) {
 	}
 }
 
-func zipped(t *testing.T, body string) string {
+// compressed is the text in a content coding.
+func compressed(t *testing.T, coding, body string) string {
 	t.Helper()
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
+	var z io.WriteCloser = gzip.NewWriter(&b)
+	if coding == "zstd" {
+		var err error
+		if z, err = zstd.NewWriter(&b); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := z.Write([]byte(body)); err != nil {
 		t.Fatal(err)
 	}
@@ -231,31 +240,41 @@ func TestBodies(t *testing.T) {
 	s.Post("/Binary", strings.Repeat("x", 250_000), "Content-Type", "text/plain").Is(201)
 	s.Post("/Binary", strings.Repeat("x", 300_001), "Content-Type", "text/plain").Is(413)
 	s.Post("", `{"resourceType":"Bundle","type":"batch","entry":[`+strings.Repeat(" ", 3_000_000)+`]}`).Is(413)
-	// compressed
-	s.Post("/Patient", zipped(t, patient), "Content-Encoding", "gzip").Is(201)
-	s.Post("/Patient", "not gzip", "Content-Encoding", "gzip").Is(400)
-	s.Post("/Patient", zipped(t, patient)[:40], "Content-Encoding", "gzip").Is(400)
 	s.Post("/Patient", patient, "Content-Encoding", "br").Is(415)
-	s.Post("/Patient", zipped(t, big), "Content-Encoding", "gzip").Is(413)
-	s.Post("", zipped(t, `{"resourceType":"Bundle","type":"batch"`+strings.Repeat(" ", 2_500_000)+`}`), "Content-Encoding", "gzip").Is(413)
-	// answers
-	var b bytes.Buffer
 	for range 30 {
 		s.Post("/Patient", patient).Is(201)
 	}
-	a := s.Get("/Patient", "Accept-Encoding", "gzip").Is(200)
-	if a.Header.Get("Content-Encoding") != "gzip" || !strings.Contains(a.Header.Get("Vary"), "Accept-Encoding") {
-		t.Fatalf("%v", a.Header)
+	for _, coding := range []string{"gzip", "zstd"} {
+		s.Post("/Patient", compressed(t, coding, patient), "Content-Encoding", coding).Is(201)
+		s.Post("/Patient", "of another kind", "Content-Encoding", coding).Is(400)
+		s.Post("/Patient", compressed(t, coding, patient)[:40], "Content-Encoding", coding).Is(400)
+		s.Post("/Patient", compressed(t, coding, big), "Content-Encoding", coding).Is(413)
+		s.Post("", compressed(t, coding, `{"resourceType":"Bundle","type":"batch"`+strings.Repeat(" ", 2_500_000)+`}`), "Content-Encoding", coding).Is(413)
+
+		a := s.Get("/Patient", "Accept-Encoding", coding).Is(200)
+		if a.Header.Get("Content-Encoding") != coding || !strings.Contains(a.Header.Get("Vary"), "Accept-Encoding") {
+			t.Fatalf("%v", a.Header)
+		}
+		var z io.Reader
+		var err error
+		if z, err = gzip.NewReader(bytes.NewReader(a.Body)); coding == "zstd" {
+			z, err = zstd.NewReader(bytes.NewReader(a.Body))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(z); err != nil || !bytes.HasSuffix(b, []byte("}")) || len(a.Body) > len(b)/4 {
+			t.Errorf("%s: %v; %d of %d bytes", coding, err, len(a.Body), len(b))
+		}
 	}
-	z, err := gzip.NewReader(bytes.NewReader(a.Body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.ReadFrom(z); err != nil || !strings.HasSuffix(b.String(), "}") || len(a.Body) > b.Len()/4 {
-		t.Errorf("%v; %d of %d bytes", err, len(a.Body), b.Len())
-	}
-	if a := s.Get("/Patient", "Accept-Encoding", "gzip;q=0").Is(200); a.Header.Get("Content-Encoding") != "" {
-		t.Error("compressed although refused")
+	for accept, want := range map[string]string{
+		"": "", "br": "", "gzip;q=0": "", "gzip;q=0.000, br": "", "*;q=0": "", "gzip;q=x": "", "identity, gzip;q=0.5": "",
+		"gzip, deflate, br": "gzip", "gzip, deflate, br, zstd": "zstd", "gzip;q=1.0, zstd;q=0.5": "gzip",
+		"*": "zstd", "zstd;q=0, *;q=0.1": "gzip", " GZIP ; q=1": "gzip",
+	} {
+		if a := s.Get("/Patient", "Accept-Encoding", accept).Is(200); a.Header.Get("Content-Encoding") != want {
+			t.Errorf("Accept-Encoding %q: Content-Encoding %q, want %q", accept, a.Header.Get("Content-Encoding"), want)
+		}
 	}
 	if a := s.Get("/Patient/none", "Accept-Encoding", "gzip").Is(404); a.Header.Get("Content-Encoding") != "" {
 		t.Error("a small answer was compressed")
