@@ -264,10 +264,21 @@ func (v *valueReader) composite() (cond, error) {
 			if err != nil {
 				return nil, err
 			}
+			for _, s := range k {
+				keyedByCode(s)
+			}
 			parts = append(parts, k...)
 		}
 	}
 	return either(parts), nil
+}
+
+// keyedByCode ranks the scan of a composite no worse than its first component
+// alone: the key holds a code, however open the range beside it is.
+func keyedByCode(k cond) {
+	if s, ok := k.(*scan); ok {
+		s.order = min(s.order, rankToken)
+	}
 }
 
 // shapeOf writes "token$quantity".
@@ -365,7 +376,7 @@ func (v *valueReader) compositeValue(sp *Param, value string, pieces []string) (
 		}
 		base.rel, base.keys, base.dict = String, keys, dict
 		base.where = func(c *compilation, a string) string { return prefix(c, a, begin) }
-		base.order = rankPrefix
+		base.order = prefixRank(begin)
 		return []cond{&base}, nil
 	case "number":
 		first, ok1 := parseInterval(unescape(pieces[1]))

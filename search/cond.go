@@ -17,14 +17,15 @@ const (
 	rankIdentifier = 1 // identifiers: a handful
 	rankReference  = 2 // one target: a patient's resources
 	rankExact      = 3 // uri, :exact
-	rankPrefix     = 4
-	rankBounded    = 5 // a range with two ends
-	rankToken      = 6 // a code
-	rankOpen       = 8 // a range with one end, :contains
+	rankPrefix     = 4 // three letters or more
+	rankInitial    = 5 // one letter or two
+	rankBounded    = 6 // a range with two ends
+	rankToken      = 7 // a code
+	rankOpen       = 9 // a range with one end, :contains
 	rankNever      = 100
 	// selective is the highest rank at which a term drives alone, with all
 	// others as probes of its rows. Above it PostgreSQL chooses by its statistics.
-	selective = rankExact
+	selective = rankPrefix
 )
 
 // scan finds index rows in one relation.

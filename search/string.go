@@ -2,6 +2,7 @@ package search
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"ingle/fhir"
 )
@@ -132,11 +133,19 @@ func (v *valueReader) stringScan(s string, keys []int64) *scan {
 		out.where = func(c *compilation, a string) string { return "(" + short(c, a) + " OR " + long(c, a) + ")" }
 		out.arms = []func(c *compilation, a string) string{short, long}
 	default:
-		out.order = rankPrefix
 		begin := fold(s)
+		out.order = prefixRank(begin)
 		out.where = func(c *compilation, a string) string { return prefix(c, a, begin) }
 	}
 	return out
+}
+
+// prefixRank ranks a text that values begin with.
+func prefixRank(begin string) int {
+	if utf8.RuneCountInString(begin) < 3 {
+		return rankInitial
+	}
+	return rankPrefix
 }
 
 // prefix is the condition that the folded text begins so, as a range of the
