@@ -101,11 +101,15 @@ func (c *compilation) hits(limit int) (with string, keys []sortColumn) {
 		if c.q.Cursor != nil {
 			a.where = and(a.where, a.at.rid+" "+cmp+" "+c.arg(c.q.Cursor.RID))
 		}
-		body := "SELECT "
+		order := " ORDER BY rid " + dir + " LIMIT " + n
+		body := "SELECT " + a.at.rid + " AS rid FROM " + a.from + " WHERE " + and(a.where)
 		if !a.unique && a.spread == "" && !a.byRID {
-			body += "DISTINCT "
+			// All rows are found before they are ordered: for the few that a limit asks for
+			// PostgreSQL would follow the index of rid, past all rows of other keys.
+			body = "SELECT rid FROM (SELECT DISTINCT" + strings.TrimPrefix(body, "SELECT") + ") f" + order
+		} else {
+			body += order
 		}
-		body += a.at.rid + " AS rid FROM " + a.from + " WHERE " + and(a.where) + " ORDER BY " + a.at.rid + " " + dir + " LIMIT " + n
 		if a.spread != "" {
 			l := "l" + strconv.Itoa(i)
 			body = "SELECT DISTINCT " + l + ".rid FROM " + a.spread + " CROSS JOIN LATERAL (" + body + ") " + l + " ORDER BY " + l + ".rid " + dir + " LIMIT " + n
