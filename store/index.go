@@ -29,6 +29,7 @@ type indexTable struct {
 	// arrays seems to PostgreSQL so much better when made for the arrays at hand
 	// that it would plan at each execution, which takes longer than to execute.
 	clearOneSQL, clearSQL, pruneOneSQL, pruneSQL string
+	relabelSQL                                   string // puts the rows of some resources under another label
 }
 
 type indexColumn struct{ name, typ string }
@@ -214,6 +215,7 @@ func newIndexTable(name, columns string, fill func([]any, *search.Rows) int, dif
 	t.insertSQL = "INSERT INTO " + name + " (" + list + ") SELECT " + chosen + from + " " + ScopeMark
 	t.clearOneSQL = "DELETE FROM " + name + " WHERE rid = $1 " + ScopeMark
 	t.clearSQL = "DELETE FROM " + name + " WHERE rid = ANY($1::int8[]) " + ScopeMark
+	t.relabelSQL = "UPDATE " + name + " SET label = $2 WHERE rid = ANY($1::int8[]) " + ScopeMark
 	t.pruneOneSQL = "DELETE FROM " + name + " WHERE rid = $1 AND " + key + " <> ALL($2::int8[]) " + ScopeMark
 	t.pruneSQL = "DELETE FROM " + name + " AS t WHERE t.rid = ANY($1::int8[]) AND NOT EXISTS (SELECT 1 FROM unnest($2::int8[], $3::int8[]) AS n(rid, key) WHERE n.rid = t.rid AND n.key = t." + key + ") " + ScopeMark
 	return t

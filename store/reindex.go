@@ -195,7 +195,7 @@ func (s *Session) reindexed(rows pgx.Rows, index *indexChanges, coded *[]Change)
 		if err := rows.Scan(&rid, &label, &body); err != nil {
 			return 0, 0, err
 		}
-		doc, err := fhir.Parse(body, fhir.Limits{})
+		doc, err := fhir.Parse(body, storedLimits)
 		if err != nil {
 			return 0, 0, fmt.Errorf("reindex: a stored resource cannot be read: %w", err)
 		}

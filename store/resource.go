@@ -3,6 +3,7 @@ package store
 import (
 	"time"
 
+	"ingle/fhir"
 	"ingle/search"
 )
 
@@ -16,6 +17,10 @@ const (
 	OpPatch  Op = 3
 	OpDelete Op = 4
 )
+
+// storedLimits let everything pass that was once let in: a Binary is one long
+// string, a Bundle many resources.
+var storedLimits = fhir.Limits{Depth: 1 << 10, Nodes: 1 << 25, String: 1 << 30}
 
 // Resource is one version of a resource as it is stored.
 type Resource struct {

@@ -258,7 +258,7 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 // oldRows extracts the index rows of a version again, to see which tables stay
 // as they are; nil where that cannot be told.
 func (r *reader) oldRows(old *Resource) *search.Rows {
-	doc, err := fhir.Parse(old.Body, fhir.Limits{})
+	doc, err := fhir.Parse(old.Body, storedLimits)
 	if err != nil {
 		return nil
 	}
