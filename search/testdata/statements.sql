@@ -1,13 +1,13 @@
 ### Patient
 SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 ORDER BY d1.rid DESC LIMIT $1::int8
+SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 ORDER BY rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int16 103
 
 ### Patient?family=ann
 SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text ORDER BY d1.rid DESC LIMIT $1::int8
+SELECT rid FROM (SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text) f ORDER BY rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 2730744158378569680
@@ -16,7 +16,7 @@ SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k =
 
 ### Patient?identifier=http://ids|1
 SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = $2::int8 ORDER BY d1.rid DESC LIMIT $1::int8
+SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = $2::int8 ORDER BY rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 -995048585403836312
@@ -24,9 +24,9 @@ SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = $2::int8 
 ### Patient?birthdate=ge1970&birthdate=lt1980
 SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
 SELECT rid FROM (
-(SELECT d1.rid AS rid FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND NOT d1.wide AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi >= $5::int8 AND (d1.lo >= $5::int8 OR d1.hi > $6::int8) ORDER BY d1.rid DESC LIMIT $1::int8)
+(SELECT d1.rid AS rid FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND NOT d1.wide AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi >= $5::int8 AND (d1.lo >= $5::int8 OR d1.hi > $6::int8) ORDER BY rid DESC LIMIT $1::int8)
 UNION
-(SELECT d2.rid AS rid FROM (SELECT * FROM idx_date) AS d2 WHERE d2.k = $2::int8 AND d2.wide AND d2.lo <= $4::int8 AND d2.hi >= $5::int8 AND (d2.lo >= $5::int8 OR d2.hi > $6::int8) ORDER BY d2.rid DESC LIMIT $1::int8)
+(SELECT d2.rid AS rid FROM (SELECT * FROM idx_date) AS d2 WHERE d2.k = $2::int8 AND d2.wide AND d2.lo <= $4::int8 AND d2.hi >= $5::int8 AND (d2.lo >= $5::int8 OR d2.hi > $6::int8) ORDER BY rid DESC LIMIT $1::int8)
 ) u ORDER BY rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
@@ -38,7 +38,7 @@ UNION
 
 ### Patient?gender=male&family=ann
 SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_string) AS d1 JOIN (SELECT * FROM idx_token) AS j2 ON j2.rid = d1.rid WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text AND j2.h = $5::int8 ORDER BY d1.rid DESC LIMIT $1::int8
+SELECT rid FROM (SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $5::int8 OFFSET 0)) f ORDER BY rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 2730744158378569680
@@ -48,7 +48,7 @@ SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_string) AS d1 JOIN (SELECT
 
 ### Observation?patient=1&code=http://loinc.org|1-1
 SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT d1.rid AS rid FROM (SELECT * FROM idx_ref) AS d1 WHERE d1.rk = $2::int8 AND d1.p = $3::int4 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $4::int8 OFFSET 0) ORDER BY d1.rid DESC LIMIT $1::int8
+SELECT d1.rid AS rid FROM (SELECT * FROM idx_ref) AS d1 WHERE d1.rk = $2::int8 AND d1.p = $3::int4 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $4::int8 OFFSET 0) ORDER BY rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 -1111645227360880559
@@ -57,7 +57,7 @@ SELECT d1.rid AS rid FROM (SELECT * FROM idx_ref) AS d1 WHERE d1.rk = $2::int8 A
 
 ### Observation?code=http://loinc.org|1-1,http://loinc.org|2-2 beyond {Keys:[] RID:42 Back:false}
 SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT DISTINCT l0.rid FROM unnest($2::int8[]) AS v2(h) CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = v2.h AND d1.rid < $3::int8 ORDER BY d1.rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
+SELECT DISTINCT l0.rid FROM unnest($2::int8[]) AS v2(h) CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = v2.h AND d1.rid < $3::int8 ORDER BY rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 []int64 [-9079630160210487485 6280407148664882024]
@@ -65,7 +65,7 @@ SELECT DISTINCT l0.rid FROM unnest($2::int8[]) AS v2(h) CROSS JOIN LATERAL (SELE
 
 ### Observation?code=1-1
 SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT DISTINCT l0.rid FROM (SELECT v2.h FROM (SELECT * FROM token) AS v2 WHERE v2.p = $2::int4 AND v2.code = $3::text) AS v3 CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = v3.h AND d1.p = $2::int4 ORDER BY d1.rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
+SELECT DISTINCT l0.rid FROM (SELECT v2.h FROM (SELECT * FROM token) AS v2 WHERE v2.p = $2::int4 AND v2.code = $3::text) AS v3 CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = v3.h AND d1.p = $2::int4 ORDER BY rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int32 -1499930192
@@ -107,7 +107,7 @@ SELECT 0::int2 AS mode, x6.rid, x6.rtype, x6.fhir_id, x6.version, x6.lu, coalesc
 
 ### Observation?patient.identifier=1
 SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT DISTINCT r2.rid AS rid FROM (SELECT d3.rid AS rid FROM (SELECT * FROM idx_token) AS d3 WHERE d3.h = $2::int8) sx1 JOIN (SELECT * FROM resource WHERE op <> 4) AS x1 ON x1.rid = sx1.rid JOIN (SELECT * FROM idx_ref) AS r2 ON r2.rk = x1.rk WHERE x1.rtype = $3::int2 AND r2.p = $4::int4 ORDER BY r2.rid DESC LIMIT $1::int8
+SELECT rid FROM (SELECT DISTINCT r2.rid AS rid FROM (SELECT d3.rid AS rid FROM (SELECT * FROM idx_token) AS d3 WHERE d3.h = $2::int8) sx1 JOIN (SELECT * FROM resource WHERE op <> 4) AS x1 ON x1.rid = sx1.rid JOIN (SELECT * FROM idx_ref) AS r2 ON r2.rk = x1.rk WHERE x1.rtype = $3::int2 AND r2.p = $4::int4) f ORDER BY rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 -2726134763981381802
@@ -116,7 +116,7 @@ SELECT DISTINCT r2.rid AS rid FROM (SELECT d3.rid AS rid FROM (SELECT * FROM idx
 
 ### Patient?_has:Observation:patient:code=http://loinc.org|1-1
 SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_ref) AS r2 WHERE r2.rk = d1.rk AND r2.p = $4::int4 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p3 WHERE p3.rid = r2.rid AND p3.h = $3::int8)) ORDER BY d1.rid DESC LIMIT $1::int8
+SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_ref) AS r2 WHERE r2.rk = d1.rk AND r2.p = $4::int4 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p3 WHERE p3.rid = r2.rid AND p3.h = $3::int8)) ORDER BY rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int16 103
@@ -125,17 +125,20 @@ SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.
 
 ### Observation?code-value-quantity=http://loinc.org|1-1$gt5|http://unitsofmeasure.org|mg
 SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_quantity) AS p2 WHERE p2.rid = d1.rid AND p2.k = $3::int8 AND p2.hi > $4::text::numeric AND p2.unit = $5::int8) ORDER BY d1.rid DESC LIMIT $1::int8
+SELECT rid FROM (
+(SELECT rid FROM (SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_quantity) AS d1 WHERE d1.k = $2::int8 AND d1.lo > $3::text::numeric AND d1.lo = d1.hi AND d1.unit = $4::int8) f ORDER BY rid DESC LIMIT $1::int8)
+UNION
+(SELECT rid FROM (SELECT DISTINCT d2.rid AS rid FROM (SELECT * FROM idx_quantity) AS d2 WHERE d2.k = $2::int8 AND d2.lo <> d2.hi AND d2.hi > $3::text::numeric AND d2.unit = $4::int8) f ORDER BY rid DESC LIMIT $1::int8)
+) u ORDER BY rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
--- $2 int16 96
--- $3 int64 -907882523645543344
--- $4 string 0.005
--- $5 int64 5866736183049877386
+-- $2 int64 -907882523645543344
+-- $3 string 0.005
+-- $4 int64 5866736183049877386
 
 ### Encounter?date=2020&status:not=finished
 SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT d1.rid AS rid FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi <= $4::int8 AND NOT (EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $5::int8)) ORDER BY d1.rid DESC LIMIT $1::int8
+SELECT d1.rid AS rid FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi <= $4::int8 AND NOT (EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $5::int8)) ORDER BY rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 4035448242006689272
@@ -145,7 +148,7 @@ SELECT d1.rid AS rid FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 A
 
 ### Patient?_id=1&_include=Patient:organization&_revinclude:iterate=Observation:patient
 WITH hit AS MATERIALIZED (
-SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rk = $2::int8 ORDER BY d1.rid DESC LIMIT $1::int8
+SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rk = $2::int8 ORDER BY rid DESC LIMIT $1::int8
 ), page AS MATERIALIZED (SELECT h.rid FROM hit h ORDER BY h.rid DESC LIMIT $4::int8),
 inc1 AS MATERIALIZED (SELECT DISTINCT u.rid FROM (
 SELECT x4.rid FROM page m JOIN (SELECT * FROM idx_ref) AS r3 ON r3.rid = m.rid JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rk = r3.rk WHERE r3.p = $5::int4
@@ -179,7 +182,7 @@ SELECT 1::int2, x15.rid, x15.rtype, x15.fhir_id, x15.version, x15.lu, coalesce(x
 
 ### Patient/1/Observation?code=http://loinc.org|1-1
 SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT DISTINCT l0.rid FROM unnest($2::int8[], $3::int4[]) AS v2(rk, p) CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_ref) AS d1 WHERE d1.rk = v2.rk AND d1.p = v2.p AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p3 WHERE p3.rid = d1.rid AND p3.h = $4::int8 OFFSET 0) ORDER BY d1.rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
+SELECT DISTINCT l0.rid FROM unnest($2::int8[], $3::int4[]) AS v2(rk, p) CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_ref) AS d1 WHERE d1.rk = v2.rk AND d1.p = v2.p AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p3 WHERE p3.rid = d1.rid AND p3.h = $4::int8 OFFSET 0) ORDER BY rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 []int64 [-1111645227360880559 -1111645227360880559]
