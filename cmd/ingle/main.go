@@ -5,6 +5,7 @@
 //	ingle load         sends files of resources to a FHIR server
 //	ingle validate     validates files of resources
 //	ingle package      brings FHIR packages into a server
+//	ingle relabel      moves all resources of one project to another
 //	ingle bench        measures a FHIR server
 //	ingle config       shows the configuration and its reference
 //	ingle healthcheck  asks a running server whether it is ready
@@ -53,7 +54,7 @@ func main() {
 		}
 		return config.Load(file, os.Environ())
 	}
-	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), validateCommand(), packageCommand(), terminologyCommand(settings), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
+	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), validateCommand(), packageCommand(), terminologyCommand(settings), relabelCommand(settings), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		fmt.Fprintln(os.Stderr, "ingle:", err)
 		return exitStatus(exitUsage)
