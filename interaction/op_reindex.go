@@ -64,7 +64,11 @@ func reindexState(ctx context.Context, work *store.Session, number string) (*Res
 	if job.State == "waiting" || job.State == "running" {
 		status = http.StatusAccepted
 	}
-	return Outcome(status, information("job %d is %s; resources so far: %d", job.ID, job.State, job.Done)), nil
+	resp := Outcome(status, information("job %d is %s; resources so far: %d; %d %% of the way", job.ID, job.State, job.Done, job.Percent))
+	if job.Message != "" {
+		resp.Issues = append(resp.Issues, fhir.Issue{Severity: fhir.SeverityWarning, Code: fhir.CodeException, Diagnostics: "what went wrong the last time: " + job.Message})
+	}
+	return resp, nil
 }
 
 func information(format string, args ...any) fhir.Issue {

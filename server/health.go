@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ingle/interaction"
+	"ingle/store"
 )
 
 // live tells that the process answers.
@@ -49,15 +50,30 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 			Waits   int64 `json:"waits"`
 			Answers bool  `json:"answers"`
 		} `json:"database"`
+		Reindexing []store.Reindexing `json:"reindexing"`
 	}{Version: s.cfg.Version, Started: s.started.UTC().Format(time.RFC3339), Uptime: time.Since(s.started).Truncate(time.Second).String()}
 	out.Database.Used, out.Database.Idle, out.Database.Max, out.Database.Waits = st.AcquiredConns(), st.IdleConns(), st.MaxConns(), st.EmptyAcquireCount()
 	out.Database.Answers = s.ping(r.Context()) == nil
+	if out.Database.Answers {
+		out.Reindexing = s.reindexing(r.Context())
+	}
 	out.Ready = out.Database.Answers && !s.draining.Load()
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	_ = e.Encode(out) // the client went away
+}
+
+// reindexing lists the jobs that are not done, nil where that cannot be told.
+func (s *Server) reindexing(ctx context.Context) []store.Reindexing {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	jobs, err := s.cfg.Database.Reindexing(ctx)
+	if err != nil {
+		return nil
+	}
+	return jobs
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,7 +22,8 @@ type ReindexJob struct {
 	Types    []string // resource types to go through, nil for all
 	State    string   // waiting, running, done, failed
 	Done     int64    // resources so far
-	Message  string   // why it failed
+	Percent  int      // of the way
+	Message  string   // what went wrong the last time
 	position int64
 }
 
@@ -30,6 +32,10 @@ type ReindexJob struct {
 const (
 	reindexBatch = 200
 	jobLease     = 30 * time.Second
+	// jobTries is how often a job is taken without going forward before it is
+	// given up, and jobPause how long it rests before the next.
+	jobTries = 5
+	jobPause = 5 * time.Second
 )
 
 var errNotSystem = errors.New("store: only the server's own work may reindex")
@@ -56,43 +62,52 @@ func (s *Session) StartReindex(ctx context.Context, subject string, types []stri
 
 const jobColumns = "id, subject, types, state, done, message, position"
 
+// jobPercent is the part of the numbers handed out that lies behind a job, which
+// goes through the resources in their order.
+const jobPercent = "CASE state WHEN 'done' THEN 100 ELSE least(99, 100 * position / (SELECT last_value FROM rid_seq)) END"
+
 // ReindexJobs returns the newest job of each subject.
 func (s *Session) ReindexJobs(ctx context.Context) (map[string]*ReindexJob, error) {
-	if !s.scope.IsSystem() {
-		return nil, errNotSystem
-	}
-	rows, err := s.db.pool.Query(ctx, "SELECT DISTINCT ON (subject) "+jobColumns+" FROM job WHERE kind = 'reindex' ORDER BY subject, id DESC")
+	jobs, err := s.jobs(ctx, "SELECT DISTINCT ON (subject) *", "WHERE kind = 'reindex' ORDER BY subject, id DESC")
 	if err != nil {
-		return nil, domain(ctx, fmt.Errorf("read the jobs: %w", err))
+		return nil, err
 	}
 	out := map[string]*ReindexJob{}
-	jobs, err := pgx.CollectRows(rows, s.db.job)
 	for _, j := range jobs {
 		out[j.Subject] = j
 	}
-	return out, domain(ctx, err)
+	return out, nil
 }
 
 // ReindexJob returns a job by its number, nil if there is none.
 func (s *Session) ReindexJob(ctx context.Context, id int64) (*ReindexJob, error) {
+	jobs, err := s.jobs(ctx, "SELECT *", "WHERE id = $1", id)
+	if err != nil || len(jobs) == 0 {
+		return nil, err
+	}
+	return jobs[0], nil
+}
+
+func (s *Session) jobs(ctx context.Context, which, where string, values ...any) ([]*ReindexJob, error) {
 	if !s.scope.IsSystem() {
 		return nil, errNotSystem
 	}
-	rows, err := s.db.pool.Query(ctx, "SELECT "+jobColumns+" FROM job WHERE id = $1", id)
+	rows, err := s.db.pool.Query(ctx, "SELECT "+jobColumns+", "+jobPercent+" FROM ("+which+" FROM job "+where+") j ORDER BY id", values...)
 	if err != nil {
-		return nil, domain(ctx, fmt.Errorf("read a job: %w", err))
+		return nil, domain(ctx, fmt.Errorf("read the jobs: %w", err))
 	}
-	job, err := pgx.CollectExactlyOneRow(rows, s.db.job)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	return job, domain(ctx, err)
+	jobs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ReindexJob, error) { return s.db.job(row, true) })
+	return jobs, domain(ctx, err)
 }
 
-func (db *DB) job(row pgx.CollectableRow) (*ReindexJob, error) {
+func (db *DB) job(row pgx.CollectableRow, percent bool) (*ReindexJob, error) {
 	j := &ReindexJob{}
 	var types []int16
-	if err := row.Scan(&j.ID, &j.Subject, &types, &j.State, &j.Done, &j.Message, &j.position); err != nil {
+	to := []any{&j.ID, &j.Subject, &types, &j.State, &j.Done, &j.Message, &j.position}
+	if percent {
+		to = append(to, &j.Percent)
+	}
+	if err := row.Scan(to...); err != nil {
 		return nil, err
 	}
 	for _, n := range types {
@@ -101,24 +116,46 @@ func (db *DB) job(row pgx.CollectableRow) (*ReindexJob, error) {
 	return j, nil
 }
 
+// Reindexing is a job that is not done, for everybody to see.
+type Reindexing struct {
+	Job     int64  `json:"job"`
+	For     string `json:"for"` // ReindexJob.Subject
+	State   string `json:"state"`
+	Done    int64  `json:"resources"`
+	Percent int    `json:"percent"`
+}
+
+// Reindexing lists the newest job of each subject that is not done.
+func (db *DB) Reindexing(ctx context.Context) ([]Reindexing, error) {
+	rows, err := db.pool.Query(ctx, "SELECT id, subject, state, done, "+jobPercent+` FROM
+		(SELECT DISTINCT ON (subject) * FROM job WHERE kind = 'reindex' ORDER BY subject, id DESC) j WHERE state <> 'done' ORDER BY id`)
+	if err != nil {
+		return nil, domain(ctx, err)
+	}
+	jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Reindexing])
+	return jobs, domain(ctx, err)
+}
+
 // RunReindex takes one job that is due, or that its server left, and works on it
-// until it is done or ctx ends. It returns nil if there was none.
+// until it is done or ctx ends. It returns nil if there was none. A job that
+// was taken several times without going forward has failed: it is returned so.
 func (s *Session) RunReindex(ctx context.Context) (*ReindexJob, error) {
 	if !s.scope.IsSystem() {
 		return nil, errNotSystem
 	}
-	rows, err := s.db.pool.Query(ctx, `UPDATE job SET state = 'running', leased = now() + $1 WHERE id = (
+	rows, err := s.db.pool.Query(ctx, `UPDATE job SET state = CASE WHEN tries >= $2 THEN 'failed' ELSE 'running' END, ended = CASE WHEN tries >= $2 THEN now() END,
+		tries = tries + 1, leased = now() + $1 WHERE id = (
 		SELECT id FROM job WHERE kind = 'reindex' AND begins <= now() AND (state = 'waiting' OR state = 'running' AND leased < now())
-		ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING `+jobColumns, jobLease)
+		ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING `+jobColumns, jobLease, jobTries)
 	if err != nil {
 		return nil, domain(ctx, fmt.Errorf("take a job: %w", err))
 	}
-	job, err := pgx.CollectExactlyOneRow(rows, s.db.job)
+	job, err := pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (*ReindexJob, error) { return s.db.job(row, false) })
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, domain(ctx, err)
+	if err != nil || job.State == "failed" {
+		return job, domain(ctx, err)
 	}
 	for {
 		n, err := s.reindexBatch(ctx, job)
@@ -126,14 +163,37 @@ func (s *Session) RunReindex(ctx context.Context) (*ReindexJob, error) {
 			if transient(err) {
 				continue
 			}
-			return job, domain(ctx, err) // the lease runs out, and it goes on from there
+			return job, s.rest(ctx, job, domain(ctx, err))
 		}
 		if n < reindexBatch {
-			job.State = "done"
-			_, err := s.db.pool.Exec(ctx, `UPDATE job SET state = 'done', ended = now() WHERE id = $1`, job.ID)
-			return job, domain(ctx, err)
+			return job, s.finish(ctx, job)
 		}
 	}
+}
+
+// rest puts a job aside after an error; it goes on later from where it is. When
+// ctx ended it is left as it is: its lease runs out.
+func (s *Session) rest(ctx context.Context, job *ReindexJob, why error) error {
+	if ctx.Err() != nil {
+		return why
+	}
+	_, err := s.db.pool.Exec(ctx, `UPDATE job SET state = 'waiting', begins = now() + $2::interval * tries, message = left($3, 1000) WHERE id = $1 AND state = 'running'`,
+		job.ID, jobPause, why.Error())
+	return errors.Join(why, domain(ctx, err))
+}
+
+// finish marks a job as done, and what the database is then up to.
+func (s *Session) finish(ctx context.Context, job *ReindexJob) error {
+	b := &pgx.Batch{}
+	b.Queue(`UPDATE job SET state = 'done', ended = now(), message = '' WHERE id = $1`, job.ID)
+	if version, ok := strings.CutPrefix(job.Subject, extractionSubject); ok {
+		b.Queue(setExtraction, []byte(version))
+	}
+	if err := s.db.pool.SendBatch(ctx, b).Close(); err != nil {
+		return domain(ctx, err)
+	}
+	job.State = "done"
+	return nil
 }
 
 // reindexBatch writes the index rows of the next resources anew, and the place
@@ -175,7 +235,7 @@ func (s *Session) reindexBatch(ctx context.Context, job *ReindexJob) (n int, err
 	}
 	b := &pgx.Batch{}
 	index.queue(b)
-	b.Queue(`UPDATE job SET position = $2, done = done + $3, leased = now() + $4 WHERE id = $1`, job.ID, position, n, jobLease)
+	b.Queue(`UPDATE job SET position = $2, done = done + $3, leased = now() + $4, tries = 0 WHERE id = $1`, job.ID, position, n, jobLease)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return 0, err
 	}

@@ -36,7 +36,7 @@ type knowledge struct {
 
 func newKnowledge(c *config.Config, defs *fhir.Definitions, registry *search.Registry, log *slog.Logger) (*knowledge, error) {
 	k := &knowledge{packages: profiles.NewRegistry(defs), all: profiles.NewRegistry(defs), log: log, since: map[string]time.Time{},
-		parameters: &parameters{registry: registry, log: log, byID: map[string]*parameter{}, ready: map[string]bool{}}}
+		parameters: &parameters{registry: registry, log: log, byID: map[string]*parameter{}, ready: map[string]bool{}, failed: map[string]bool{}}}
 	guide, err := ncpi.Package()
 	if err != nil {
 		return nil, err

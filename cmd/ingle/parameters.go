@@ -23,9 +23,10 @@ type parameters struct {
 	registry *search.Registry
 	log      *slog.Logger
 
-	mu    sync.Mutex
-	byID  map[string]*parameter // by logical id
-	ready map[string]bool       // subjects whose job is done
+	mu     sync.Mutex
+	byID   map[string]*parameter // by logical id
+	ready  map[string]bool       // subjects whose job is done
+	failed map[string]bool       // subjects whose job was given up
 }
 
 // parameter is a search parameter that is stored.
@@ -111,10 +112,13 @@ func (p *parameters) catchUp(ctx context.Context, db *store.DB) error {
 			continue
 		}
 		switch job := jobs[x.subject]; {
-		case job == nil || job.State == "failed":
+		case job == nil:
 			if _, err := session.StartReindex(ctx, x.subject, p.registry.Bases(x.def), buildDelay); err != nil {
 				return err
 			}
+		case job.State == "failed" && !p.failed[x.subject]:
+			p.failed[x.subject] = true
+			p.log.Error("a search parameter could not be built; it stays refused until it is stored again", "id", id, "job", job.ID, "resources", job.Done)
 		case job.State == "done":
 			p.ready[x.subject] = true
 			if err := p.registry.Add(x.def, search.Active); err != nil {
@@ -170,6 +174,8 @@ func work(ctx context.Context, db *store.DB, log *slog.Logger) {
 			return
 		case err != nil:
 			log.Error("reindexing stopped; it goes on from there", "error", err)
+		case job != nil && job.State == "failed":
+			log.Error("reindexing is given up", "job", job.ID, "for", job.Subject, "resources", job.Done, "reason", job.Message)
 		case job != nil:
 			log.Info("reindexed", "job", job.ID, "resources", job.Done)
 			continue // perhaps there is another one

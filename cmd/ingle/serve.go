@@ -92,6 +92,13 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		return err
 	}
 
+	switch job, err := db.As(authz.System("extraction")).CatchUpExtraction(ctx); {
+	case err != nil:
+		return err
+	case job != 0:
+		log.Warn("the index was made by another release: everything is indexed anew; until that is done, searches may miss resources", "job", job)
+	}
+
 	resolver, err := authz.New(access)
 	if err != nil {
 		return err
