@@ -60,8 +60,7 @@ type Config struct {
 	Terminology       *terminology.Service
 	TerminologySource TerminologySource
 
-	LabelSystem string       // system of the security labels in meta.security; default urn:gen3:authz
-	Labels      authz.Labels // the rules of security labels; its System may stand in LabelSystem
+	Labels authz.Labels // the rules of security labels
 
 	Software Software
 	Security string // what the CapabilityStatement says of authorization; "" for open
@@ -125,9 +124,6 @@ func New(cfg Config) (*Service, error) {
 			cfg.BundleLimits.Depth = 64
 		}
 		cfg.BundleLimits.Depth += 4 // of the Bundle around its resources
-	}
-	if cfg.Labels.System == "" {
-		cfg.Labels.System = cfg.LabelSystem
 	}
 	if cfg.Software.Built.IsZero() {
 		cfg.Software.Built = time.Now()

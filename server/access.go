@@ -1,14 +1,12 @@
 package server
 
 import (
-	"math"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
-	"sync"
-	"time"
 
+	"ingle/authz/limit"
 	"ingle/fhir"
 	"ingle/interaction"
 )
@@ -39,82 +37,21 @@ func (s *Server) networks(next http.Handler) http.Handler {
 	})
 }
 
-// limiter is a token bucket for each caller.
-type limiter struct {
-	rate, burst float64
-	mu          sync.Mutex
-	buckets     map[string]*bucket
-	sweepAt     int
-}
-
-type bucket struct {
-	tokens float64
-	at     time.Time
-}
-
-// sweepFrom is the number of callers from which full buckets are forgotten: a
-// full one is the same as none.
-const sweepFrom = 10_000
-
-func newLimiter(rate, burst int) *limiter {
-	if rate <= 0 {
-		return nil
-	}
-	if burst <= 0 {
-		burst = 2 * rate
-	}
-	return &limiter{rate: float64(rate), burst: float64(burst), buckets: map[string]*bucket{}, sweepAt: sweepFrom}
-}
-
-// take takes a token; wait is the time until there is one, 0 if it was taken.
-func (l *limiter) take(key string, now time.Time) (left int, wait time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.buckets[key]
-	if b == nil {
-		if len(l.buckets) >= l.sweepAt {
-			l.sweep(now)
-		}
-		b = &bucket{tokens: l.burst, at: now}
-		l.buckets[key] = b
-	}
-	b.tokens = min(l.burst, b.tokens+now.Sub(b.at).Seconds()*l.rate)
-	b.at = now
-	if b.tokens < 1 {
-		return 0, time.Duration((1 - b.tokens) / l.rate * float64(time.Second))
-	}
-	b.tokens--
-	return int(b.tokens), 0
-}
-
-func (l *limiter) sweep(now time.Time) {
-	for key, b := range l.buckets {
-		if b.tokens+now.Sub(b.at).Seconds()*l.rate >= l.burst {
-			delete(l.buckets, key)
-		}
-	}
-	l.sweepAt = max(sweepFrom, 2*len(l.buckets))
-}
-
-// pace refuses a caller that asks too often: each principal by itself, callers
-// without one by their address.
+// pace refuses a caller that asks too often or has used up a quota: each
+// principal by itself, callers without one by their address.
 func (s *Server) pace(w http.ResponseWriter, r *http.Request, principal string) error {
-	if s.limiter == nil {
+	if s.cfg.Limiter == nil {
 		return nil
 	}
-	key := principal
-	if key == "" || key == "anonymous" {
-		key = "address:" + s.clientIP(r)
+	if principal == "" || principal == "anonymous" {
+		principal = "address:" + s.clientIP(r)
 	}
-	left, wait := s.limiter.take(key, time.Now())
-	h := w.Header()
-	h.Set("X-RateLimit-Limit", strconv.Itoa(int(s.limiter.burst)))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(left))
-	if wait == 0 {
-		return nil
+	d := s.cfg.Limiter.Take(principal, 1)
+	if d.Limited {
+		h := w.Header()
+		h.Set("X-RateLimit-Limit", strconv.FormatInt(d.Limit, 10))
+		h.Set("X-RateLimit-Remaining", strconv.FormatInt(d.Remaining, 10))
+		h.Set("X-RateLimit-Reset", strconv.Itoa(limit.Seconds(d.Reset)))
 	}
-	e := fhir.Errorf(http.StatusTooManyRequests, fhir.CodeThrottled, "you ask more often than %d times a second; wait and try again", int(s.limiter.rate))
-	e.RetryAfter = max(1, int(math.Ceil(wait.Seconds())))
-	h.Set("X-RateLimit-Reset", strconv.Itoa(e.RetryAfter))
-	return e
+	return d.Error()
 }

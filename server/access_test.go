@@ -3,12 +3,16 @@ package server_test
 import (
 	"log/slog"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"ingle/authz/limit"
 	"ingle/interaction"
 	"ingle/server"
 	"ingle/server/servertest"
+	"ingle/store/storetest"
 )
 
 func TestNetworks(t *testing.T) {
@@ -28,7 +32,7 @@ func TestNetworks(t *testing.T) {
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t, servertest.Options{Server: func(c *server.Config) {
-		c.Rate, c.Burst = 1, 5
+		c.Limiter = limited(t, limit.Config{Default: limit.Rule{PerSecond: 1, Burst: 5}})
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	}})
 	refused := 0
@@ -47,6 +51,60 @@ func TestRateLimit(t *testing.T) {
 	}
 	s.Get("/Patient", "X-Forwarded-For", "9.9.9.9").Is(200)
 	s.Get(s.Root + "/livez").Is(200)
+}
+
+func limited(t *testing.T, c limit.Config) *limit.Limiter {
+	t.Helper()
+	l, err := limit.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// A quota outlives the server, and is one for all servers of a database.
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	url := storetest.URL(t)
+	start := func() (*servertest.Server, *limit.Limiter) {
+		l := limited(t, limit.Config{Default: limit.Rule{Quota: 10}, Now: func() time.Time { return now }})
+		s := servertest.Start(t, servertest.Options{URL: url, Server: func(c *server.Config) { c.Limiter = l }})
+		if err := l.Carry(t.Context(), s.Database.Usage()); err != nil {
+			t.Fatal(err)
+		}
+		return s, l
+	}
+	settle := func(s *servertest.Server, l *limit.Limiter) {
+		t.Helper()
+		if err := l.Settle(t.Context(), s.Database.Usage()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, a := start()
+	other, b := start()
+	for i := range 4 {
+		if got := first.Get("/Patient").Is(200).Header.Get("X-RateLimit-Remaining"); got != strconv.Itoa(9-i) {
+			t.Errorf("remaining %s after %d", got, i+1)
+		}
+	}
+	other.Get("/Patient").Is(200)
+	settle(first, a)
+	settle(other, b)
+	for range 5 { // it knows of the others' four
+		other.Get("/Patient").Is(200)
+	}
+	refused := other.Get("/Patient").Is(429)
+	if refused.Text("issue.0.code") != "throttled" || refused.Header.Get("Retry-After") != "43200" || refused.Header.Get("X-RateLimit-Remaining") != "0" {
+		t.Errorf("%v %s", refused.Header, refused.Body)
+	}
+	settle(other, b)
+	settle(other, b)
+	restarted, _ := start()
+	restarted.Get("/Patient").Is(429).Has("quota")
+	now = now.Add(12 * time.Hour)
+	restarted.Get("/Patient").Is(200)
+	other.Get("/Patient").Is(200)
 }
 
 func TestCORS(t *testing.T) {

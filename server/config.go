@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ingle/authz"
+	"ingle/authz/limit"
 	"ingle/interaction"
 	"ingle/store"
 )
@@ -42,7 +43,7 @@ type Config struct {
 	DrainTime                            time.Duration // default 30 s
 
 	AllowIPs, DenyIPs []netip.Prefix // who may call at all; no AllowIPs: all but DenyIPs
-	Rate, Burst       int            // requests a second for each caller, and at once; 0: no limit, twice the rate
+	Limiter           *limit.Limiter // how much each caller may ask for; nil: no limit
 	Origins           []string       // of browser applications (CORS); "*" for all
 	CORSMaxAge        time.Duration  // how long they may keep a preflight; default 10 min
 	Audit             *slog.Logger   // gets a line for every interaction; nil: no trail

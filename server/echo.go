@@ -23,7 +23,6 @@ type Server struct {
 	metrics  *Metrics
 	writes   *semaphore.Weighted // places for writes
 	bodies   *semaphore.Weighted // bytes for bodies
-	limiter  *limiter            // nil: no limit
 	handler  http.Handler
 	started  time.Time
 	draining atomic.Bool
@@ -32,7 +31,7 @@ type Server struct {
 // New makes a Server.
 func New(cfg Config) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, metrics: cfg.Metrics, writes: semaphore.NewWeighted(int64(cfg.Writes)), bodies: semaphore.NewWeighted(cfg.BodyMemory), started: time.Now(), limiter: newLimiter(cfg.Rate, cfg.Burst)}
+	s := &Server{cfg: cfg, metrics: cfg.Metrics, writes: semaphore.NewWeighted(int64(cfg.Writes)), bodies: semaphore.NewWeighted(cfg.BodyMemory), started: time.Now()}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = s.clientIP // the default believes any X-Forwarded-For

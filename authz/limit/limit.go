@@ -1,6 +1,7 @@
 // Package limit bounds how much one principal may ask for: a rate with a burst,
 // and a quota over a longer time. It knows nothing of HTTP; a Decision says
-// what to put into headers. Limits are those of one server, not of a cluster.
+// what to put into headers. A rate is that of one server. A quota is that of
+// all servers that settle with one Ledger, and holds over a restart.
 package limit
 
 import (
@@ -19,7 +20,7 @@ type Rule struct {
 	PerSecond float64       // requests (of cost 1) a second in the long run
 	Burst     int           // at once; default PerSecond, rounded up
 	Quota     int64         // cost in all within Window
-	Window    time.Duration // default 24 h
+	Window    time.Duration // default 24 h; windows begin at whole multiples of it, days at midnight UTC
 }
 
 // Config is the configuration of a Limiter.
@@ -32,10 +33,16 @@ type Config struct {
 	Now           func() time.Time
 }
 
+const day = 24 * time.Hour
+
 // Limiter is safe for concurrent use.
 type Limiter struct {
 	cfg    Config
 	states *otter.Cache[string, *state]
+
+	mu      sync.Mutex
+	spent   map[string]*state // have spent something of a quota since Settle
+	carried carried
 }
 
 // state is what one principal has used.
@@ -43,15 +50,18 @@ type state struct {
 	rule    Rule
 	limiter *rate.Limiter // nil: no rate
 
-	mu    sync.Mutex
-	used  int64
-	until time.Time // end of the window
+	mu      sync.Mutex
+	used    int64     // within the window, by all servers as far as is known
+	pending int64     // of it, what the ledger does not know yet
+	until   time.Time // end of the window
+	listed  bool      // in Limiter.spent
 }
 
 // Decision is the answer to one request.
 type Decision struct {
 	Allowed    bool
 	Limited    bool          // a limit applies, so the numbers below mean something
+	Quota      bool          // that limit is the quota
 	Limit      int64         // of the limit that is closest
 	Remaining  int64         // of it
 	Reset      time.Duration // until it is whole again
@@ -70,7 +80,7 @@ func New(cfg Config) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Limiter{cfg: cfg, states: states}, nil
+	return &Limiter{cfg: cfg, states: states, spent: map[string]*state{}}, nil
 }
 
 // Take charges a request to a principal. cost is 1 for an ordinary one; one
@@ -85,7 +95,13 @@ func (l *Limiter) Take(principal string, cost int) Decision {
 		return Decision{Allowed: true}
 	}
 	s, _ := l.states.ComputeIfAbsent(principal, func() (*state, bool) { return newState(rule), false })
-	return s.take(l.cfg.Now(), max(cost, 1))
+	d, list := s.take(l.cfg.Now(), max(cost, 1), func(window time.Time) int64 { return l.carriedOver(window, principal) })
+	if list {
+		l.mu.Lock()
+		l.spent[principal] = s
+		l.mu.Unlock()
+	}
+	return d
 }
 
 func newState(r Rule) *state {
@@ -93,7 +109,7 @@ func newState(r Rule) *state {
 		r.Burst = max(1, int(math.Ceil(r.PerSecond)))
 	}
 	if r.Window <= 0 {
-		r.Window = 24 * time.Hour
+		r.Window = day
 	}
 	s := &state{rule: r}
 	if r.PerSecond > 0 {
@@ -102,18 +118,20 @@ func newState(r Rule) *state {
 	return s
 }
 
-func (s *state) take(now time.Time, cost int) Decision {
+// take decides. carried tells what was spent in a window before this process
+// began; list, that the state is to be settled.
+func (s *state) take(now time.Time, cost int, carried func(window time.Time) int64) (d Decision, list bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var d Decision
 	if s.rule.Quota > 0 {
 		if !now.Before(s.until) {
-			s.used, s.until = 0, now.Add(s.rule.Window)
+			start := now.Truncate(s.rule.Window)
+			s.used, s.pending, s.until = carried(start), 0, start.Add(s.rule.Window)
 		}
-		d = Decision{Limited: true, Limit: s.rule.Quota, Remaining: max(0, s.rule.Quota-s.used), Reset: s.until.Sub(now)}
+		d = Decision{Limited: true, Quota: true, Limit: s.rule.Quota, Remaining: max(0, s.rule.Quota-s.used), Reset: s.until.Sub(now)}
 		if d.Remaining == 0 {
 			d.RetryAfter = d.Reset
-			return d
+			return d, false
 		}
 	}
 	if s.limiter != nil {
@@ -121,7 +139,7 @@ func (s *state) take(now time.Time, cost int) Decision {
 		need := float64(min(cost, s.rule.Burst))
 		if tokens < need {
 			wait := max(seconds((need-tokens)/s.rule.PerSecond), time.Millisecond)
-			return Decision{Limited: true, Limit: int64(s.rule.Burst), Remaining: max(0, int64(tokens)), Reset: s.whole(tokens), RetryAfter: wait}
+			return Decision{Limited: true, Limit: int64(s.rule.Burst), Remaining: max(0, int64(tokens)), Reset: s.whole(tokens), RetryAfter: wait}, false
 		}
 		for left := cost; left > 0; left -= s.rule.Burst { // a reservation holds at most the burst
 			s.limiter.ReserveN(now, min(left, s.rule.Burst))
@@ -131,10 +149,14 @@ func (s *state) take(now time.Time, cost int) Decision {
 			d = Decision{Limited: true, Limit: int64(s.rule.Burst), Remaining: rest + int64(cost), Reset: s.whole(tokens)}
 		}
 	}
-	s.used += int64(cost)
 	d.Allowed = true
 	d.Remaining = max(0, d.Remaining-int64(cost))
-	return d
+	if s.rule.Quota > 0 {
+		s.used += int64(cost)
+		s.pending += int64(cost)
+		list, s.listed = !s.listed, true
+	}
+	return d, list
 }
 
 // whole is the time until the burst is whole again.
@@ -150,7 +172,11 @@ func (d Decision) Error() error {
 	if d.Allowed {
 		return nil
 	}
-	e := fhir.Errorf(429, fhir.CodeThrottled, "you have asked for more than you may; wait %d seconds", Seconds(d.RetryAfter))
+	text := "you ask more often than you may; wait %d seconds"
+	if d.Quota {
+		text = "your quota is used up; it begins anew in %d seconds"
+	}
+	e := fhir.Errorf(429, fhir.CodeThrottled, text, Seconds(d.RetryAfter))
 	e.RetryAfter = Seconds(d.RetryAfter)
 	return e
 }

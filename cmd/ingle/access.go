@@ -5,19 +5,67 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"time"
 
+	"ingle/authz/limit"
 	"ingle/authz/mtls"
 	"ingle/internal/config"
 	"ingle/server"
+	"ingle/store"
 )
 
 // admission is who may call at all, how often, and the trail of it.
 func admission(c *config.Config, out *server.Config) {
 	out.AllowIPs, out.DenyIPs = c.Access.AllowIPs, c.Access.DenyIPs
-	out.Rate, out.Burst = c.Access.Rate, c.Access.Burst
 	out.Origins, out.CORSMaxAge = c.CORS.Origins, c.CORS.MaxAge
 	if c.Access.Audit {
 		out.Audit = out.Log
+	}
+}
+
+// limiter is how much each caller may ask for; nil where nothing is limited.
+func limiter(c *config.Config) (*limit.Limiter, error) {
+	a := c.Access
+	rules := limit.Config{Default: limitRule(a.Rate, a.Burst, a.Quota), Principals: map[string]limit.Rule{}}
+	for _, p := range a.Plans {
+		for _, name := range p.Principals {
+			rules.Principals[name] = limitRule(p.Rate, p.Burst, p.Quota)
+		}
+	}
+	if rules.Default == (limit.Rule{}) && len(rules.Principals) == 0 {
+		return nil, nil
+	}
+	return limit.New(rules)
+}
+
+func limitRule(rate, burst, quota int) limit.Rule {
+	if burst == 0 {
+		burst = 2 * rate
+	}
+	return limit.Rule{PerSecond: float64(rate), Burst: burst, Quota: int64(quota)}
+}
+
+// settleEvery is how long servers do not know of each other what was spent of quotas.
+const settleEvery = 5 * time.Second
+
+// settle keeps the account of quotas until ctx ends.
+func settle(ctx context.Context, l *limit.Limiter, db *store.DB, log *slog.Logger) {
+	if l == nil {
+		return
+	}
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for end := false; !end; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			end = true
+		}
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleEvery)
+		if err := l.Settle(last, db.Usage()); err != nil {
+			log.Error("the quotas cannot be kept account of; it is tried again", "error", err)
+		}
+		cancel()
 	}
 }
 

@@ -106,7 +106,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	defer resolver.Close()
 
 	metrics := server.NewMetrics(db, name)
-	service, err := interaction.New(interactions(c, db, registry, defs, known, metrics, interaction.Software{Name: "Ingle", Version: name, Built: built}))
+	service, err := interaction.New(interactions(c, db, registry, defs, known, resolver.Labels(), metrics, interaction.Software{Name: "Ingle", Version: name, Built: built}))
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,16 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	for _, op := range operations(db, known, known.source(defs)) {
 		service.Register(op)
 	}
-	srv := server.New(listening(c, service, db, resolver, metrics, log, name))
+	limits, err := limiter(c)
+	if err != nil {
+		return err
+	}
+	if limits != nil {
+		if err := limits.Carry(ctx, db.Usage()); err != nil {
+			return err
+		}
+	}
+	srv := server.New(listening(c, service, db, resolver, limits, metrics, log, name))
 
 	listener, err := listenSecured(ctx, c, log)
 	if err != nil {
@@ -133,6 +142,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { known.follow(serving, db, defs) })
 	beside.Go(func() { work(serving, db, log) })
+	beside.Go(func() { settle(serving, limits, db, log) })
 	defer func() { stop(); beside.Wait() }()
 	if c.Demo {
 		if err := loadDemo(ctx, db, service, base, out); err != nil && ctx.Err() == nil {

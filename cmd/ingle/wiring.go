@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ingle/authz"
+	"ingle/authz/limit"
 	"ingle/fhir"
 	"ingle/interaction"
 	"ingle/internal/config"
@@ -63,7 +64,7 @@ func authorization(c *config.Config) authz.Config {
 	return out
 }
 
-func interactions(c *config.Config, db *store.DB, registry *search.Registry, defs *fhir.Definitions, known *knowledge, m *server.Metrics, software interaction.Software) interaction.Config {
+func interactions(c *config.Config, db *store.DB, registry *search.Registry, defs *fhir.Definitions, known *knowledge, labels authz.Labels, m *server.Metrics, software interaction.Software) interaction.Config {
 	out := interaction.Config{
 		Database:    db,
 		Registry:    registry,
@@ -85,7 +86,8 @@ func interactions(c *config.Config, db *store.DB, registry *search.Registry, def
 		Total:             c.Search.Total,
 		NotModifiedOnPut:  c.Interaction.NotModifiedOnPut,
 		Indexed:           m.Indexed,
-		LabelSystem:       c.Auth.Labels.System,
+		Labels:            labels,
+		CORS:              len(c.CORS.Origins) > 0,
 		Software:          software,
 	}
 	if out.DeleteLimit == 0 {
@@ -145,11 +147,12 @@ func searchLimits(c *config.Config) search.Limits {
 	}
 }
 
-func listening(c *config.Config, service *interaction.Service, db *store.DB, resolver *authz.Resolver, m *server.Metrics, log *slog.Logger, version string) server.Config {
+func listening(c *config.Config, service *interaction.Service, db *store.DB, resolver *authz.Resolver, limits *limit.Limiter, m *server.Metrics, log *slog.Logger, version string) server.Config {
 	out := server.Config{
 		Service:        service,
 		Database:       db,
 		Resolver:       resolver,
+		Limiter:        limits,
 		Log:            log,
 		BasePath:       c.BasePath,
 		PublicURL:      c.PublicURL,

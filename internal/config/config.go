@@ -78,7 +78,17 @@ type Access struct {
 	DenyIPs  []netip.Prefix `key:"deny_ips" doc:"These networks may not call, even if allowed above."`
 	Rate     int            `key:"rate" default:"0" min:"0" max:"1000000" doc:"Requests a second for each principal (each address without one); 0 means no limit."`
 	Burst    int            `key:"burst" default:"0" min:"0" max:"1000000" doc:"Requests that may come at once above the rate; 0 means twice the rate."`
+	Quota    int            `key:"quota" default:"0" min:"0" max:"1000000000" doc:"Requests a day (UTC) for each principal (each address without one); 0 means no limit."`
+	Plans    []Plan         `key:"plans" doc:"Other limits for some principals."`
 	Audit    bool           `key:"audit" default:"true" doc:"Write an audit line for every FHIR interaction: who, what, which reference, outcome; never content."`
+}
+
+// Plan is what some principals may ask for.
+type Plan struct {
+	Principals []string `key:"principals" doc:"Such as user:ann, client:loader or basic:loader, as the audit trail names them."`
+	Rate       int      `key:"rate" default:"0" min:"0" max:"1000000" doc:"Requests a second; 0 means no limit."`
+	Burst      int      `key:"burst" default:"0" min:"0" max:"1000000" doc:"Requests at once; 0 means twice the rate."`
+	Quota      int      `key:"quota" default:"0" min:"0" max:"1000000000" doc:"Requests a day (UTC); 0 means no limit."`
 }
 
 // Interaction switches the choices that FHIR leaves to servers.
