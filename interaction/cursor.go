@@ -20,10 +20,13 @@ const cursorParam = "_cursor"
 // the query that it was made for. It does not expire, since the server keeps
 // nothing for it; what a caller may see is decided anew on every page.
 type cursor struct {
-	Keys    []string             `json:"k,omitempty"`
-	RID     int64                `json:"r,omitempty"`
-	Back    bool                 `json:"b,omitempty"`
-	History *store.HistoryCursor `json:"h,omitempty"`
+	Keys []string `json:"k,omitempty"`
+	RID  int64    `json:"r,omitempty"`
+	Back bool     `json:"b,omitempty"`
+	// Included is the last resource that was included of this page: what follows
+	// are the others, without the matches.
+	Included int64                `json:"i,omitempty"`
+	History  *store.HistoryCursor `json:"h,omitempty"`
 	// Query are the parameters of a POST _search, which no link may show.
 	Query string `json:"q,omitempty"`
 	Form  bool   `json:"f,omitempty"`

@@ -59,7 +59,7 @@ func (s *Service) understand(ctx context.Context, r reader, principal string, re
 		}
 	}
 	if at != nil && (at.RID != 0 || at.Keys != nil) {
-		q.Cursor = &search.Cursor{Keys: at.Keys, RID: at.RID, Back: at.Back}
+		q.Cursor, q.IncludesAfter = &search.Cursor{Keys: at.Keys, RID: at.RID, Back: at.Back}, at.Included
 	}
 	return a, nil
 }
@@ -157,7 +157,7 @@ func (s *Service) pageLinks(a *askedSearch, found *store.SearchPage) ([]link, er
 	}
 	var self cursor
 	if q.Cursor != nil {
-		self = cursor{Keys: q.Cursor.Keys, RID: q.Cursor.RID, Back: q.Cursor.Back}
+		self = cursor{Keys: q.Cursor.Keys, RID: q.Cursor.RID, Back: q.Cursor.Back, Included: q.IncludesAfter}
 	}
 	links := []link{{"self", to(self, q.Cursor != nil)}}
 	if q.Count > 0 {
@@ -176,7 +176,11 @@ func (s *Service) pageLinks(a *askedSearch, found *store.SearchPage) ([]link, er
 			h := &found.Matches[0]
 			links = append(links, link{"previous", to(cursor{Keys: h.Keys, RID: h.RID, Back: true}, true)})
 		}
-		if after {
+		if found.IncludesCut { // the rest of what this page includes comes first
+			h, last := &found.Matches[0], &found.Includes[len(found.Includes)-1]
+			here := q.Before(h.Keys, h.RID)
+			links = append(links, link{"next", to(cursor{Keys: here.Keys, RID: here.RID, Included: last.RID}, true)})
+		} else if after {
 			h := &found.Matches[n-1]
 			links = append(links, link{"next", to(cursor{Keys: h.Keys, RID: h.RID}, true)})
 		}
@@ -194,7 +198,7 @@ func notices(q *search.Query, found *store.SearchPage) []fhir.Issue {
 		note(fhir.SeverityWarning, fhir.CodeTooCostly, "_count=%d is more than this server gives on a page; %d are given, and the link \"next\" leads on", q.CountCapped, q.Count)
 	}
 	if found.IncludesCut {
-		note(fhir.SeverityWarning, fhir.CodeTooCostly, "this page has more included resources than the %d that are given; a smaller _count gives them all", q.IncludeLimit())
+		note(fhir.SeverityWarning, fhir.CodeTooCostly, "this page includes more than the %d resources that are given with it; the link \"next\" leads to the rest of them", q.IncludeLimit())
 	}
 	if found.Total != nil && found.TotalEstimated {
 		if q.Total == search.TotalAccurate {
@@ -232,8 +236,10 @@ func writeSearchset(w io.Writer, base string, now time.Time, q *search.Query, fo
 		}
 		return nil
 	}
-	if err := hits(found.Matches, "match", part); err != nil {
-		return err
+	if q.IncludesAfter == 0 { // else the client has them
+		if err := hits(found.Matches, "match", part); err != nil {
+			return err
+		}
 	}
 	if part != nil && part.summary == "" {
 		part = nil // _elements is about the matches

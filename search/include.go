@@ -142,7 +142,9 @@ func (p *parser) includeAllowed(name, label, value string, parts []string) error
 }
 
 // includes are the CTEs that find what the page includes: "page" (its matches),
-// one for each round, and "inc", their union without the matches.
+// one for each round, and "inc", their union without the matches, in the order
+// of rid from Query.IncludesAfter on. The rounds are whole: each depends on all
+// of the one before it.
 func (c *compilation) includes(keys []sortColumn) string {
 	q := c.q
 	ceiling := c.arg(int64(q.limits.Includes + 1))
@@ -160,7 +162,7 @@ func (c *compilation) includes(keys []sortColumn) string {
 			seen += " UNION ALL SELECT rid FROM inc" + strconv.Itoa(i)
 		}
 		with = append(with, "inc"+strconv.Itoa(n)+" AS MATERIALIZED (SELECT DISTINCT u.rid FROM (\n"+strings.Join(arms, "\nUNION\n")+
-			"\n) u WHERE u.rid NOT IN ("+seen+") LIMIT "+ceiling+")")
+			"\n) u WHERE u.rid NOT IN ("+seen+"))")
 	}
 	round(1, "page", q.includes)
 	rounds := 1
@@ -175,7 +177,11 @@ func (c *compilation) includes(keys []sortColumn) string {
 	for i := range all {
 		all[i] = "SELECT rid FROM inc" + strconv.Itoa(i+1)
 	}
-	return strings.Join(append(with, "inc AS MATERIALIZED ("+strings.Join(all, " UNION ALL ")+" LIMIT "+ceiling+")"), ",\n")
+	after := ""
+	if q.IncludesAfter != 0 {
+		after = " WHERE rid > " + c.arg(q.IncludesAfter)
+	}
+	return strings.Join(append(with, "inc AS MATERIALIZED (SELECT rid FROM ("+strings.Join(all, " UNION ALL ")+") i"+after+" ORDER BY rid LIMIT "+ceiling+")"), ",\n")
 }
 
 // includeArm finds what one include adds to the resources in a CTE.

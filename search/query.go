@@ -72,7 +72,7 @@ const (
 )
 
 // A Query is a search that was understood. It is immutable after Parse but for
-// Cursor, which the caller sets to continue at a page.
+// Cursor and IncludesAfter, which the caller sets to continue.
 type Query struct {
 	// Types are the resource types whose resources may match, sorted; nil for
 	// every type.
@@ -93,6 +93,9 @@ type Query struct {
 	Sort []SortKey
 	// Cursor is where the page begins; nil for the first page.
 	Cursor *Cursor
+	// IncludesAfter is the rid of the last included resource that the client has
+	// of this page, 0 for none.
+	IncludesAfter int64
 	// Applied are the parameters that took effect, as the client wrote them,
 	// in order: what the self link shows.
 	Applied []KV
@@ -125,6 +128,14 @@ type Cursor struct {
 	Keys []string // as the row's column keys holds them
 	RID  int64
 	Back bool // the page before the position, not the one after it
+}
+
+// Before is the position just before a match, so that its page can be had again.
+func (q *Query) Before(keys []string, rid int64) *Cursor {
+	if n := len(q.Sort); n > 0 && !q.Sort[n-1].Desc {
+		return &Cursor{Keys: keys, RID: rid - 1}
+	}
+	return &Cursor{Keys: keys, RID: rid + 1}
 }
 
 // A Statement is one SELECT. Compile and CompileMatch return the columns

@@ -242,3 +242,37 @@ func TestKnownFaults(t *testing.T) {
 	// a search is no id
 	s.Get("/Patient/$docref").Is(404)
 }
+
+// What a page includes beyond the ceiling is reached by its links.
+func TestManyIncludes(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{Interaction: func(c *interaction.Config) { c.Search.Includes = 4 }})
+	people(t, s, 3)
+	var entries, want []string
+	for i := range 23 {
+		id := fmt.Sprintf("o%02d", i)
+		entries = append(entries, entryOf("", fmt.Sprintf(`{"resourceType":"Observation","id":"%s","status":"final","code":{"text":"c"},"subject":{"reference":"Patient/p%03d"}}`, id, i%3), "PUT", "Observation/"+id))
+		want = append(want, "Observation/"+id)
+	}
+	s.Post("", transaction(entries...)).Is(200)
+	for _, query := range []string{"_count=2", "", "_sort=birthdate&_count=1", "_sort=-family&_count=2"} {
+		var matches, includes []string
+		pages := 0
+		for target := "/Patient?_revinclude=Observation:subject&" + query; target != ""; pages++ {
+			a := s.Get(target).Is(200)
+			matches, includes = append(matches, a.IDs("match")...), append(includes, a.IDs("include")...)
+			if n := len(a.IDs("include")); n > 4 || n == 4 && len(a.IDs("outcome")) == 0 && len(includes) < 23 && pages == 0 {
+				t.Errorf("%s: page %d: %s", query, pages, a.Body)
+			}
+			if again := s.Get(a.Link("self")).Is(200); !slices.Equal(again.IDs(""), a.IDs("")) {
+				t.Errorf("%s: self of page %d: %v, not %v", query, pages, again.IDs(""), a.IDs(""))
+			}
+			target = a.Link("next")
+		}
+		slices.Sort(includes)
+		slices.Sort(matches)
+		if !slices.Equal(includes, want) || !slices.Equal(matches, []string{"Patient/p000", "Patient/p001", "Patient/p002"}) || pages < 6 {
+			t.Errorf("%s: %d pages with %v and %v", query, pages, matches, includes)
+		}
+	}
+}
