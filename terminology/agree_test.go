@@ -20,6 +20,8 @@ func params(list ...any) *terminology.Parameters {
 		switch v := list[i+1].(type) {
 		case string:
 			p.List = append(p.List, terminology.Parameter{Name: list[i].(string), Text: v})
+		case []terminology.Parameter:
+			p.List = append(p.List, terminology.Parameter{Name: list[i].(string), Part: v})
 		case fhir.Node:
 			p.List = append(p.List, terminology.Parameter{Name: list[i].(string), Node: v})
 		case int, bool:

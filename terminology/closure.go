@@ -122,7 +122,7 @@ func (r *run) relations(all []concepts.Coding, after int) ([]relation, error) {
 			return nil, err
 		}
 		systems[i] = sys
-		if defined[i], err = sys.Concept(r.ctx, c.Code); err != nil {
+		if defined[i], err = r.concept(sys, c.Code); err != nil {
 			return nil, err
 		}
 	}

@@ -152,7 +152,8 @@ func (s *Service) page(r *run, e *expansion, q Query, noUI bool, without []strin
 	if err != nil {
 		return false, nil // the long way says it
 	}
-	if _, ok := sys.(*storedSystem); !ok {
+	stored, ok := sys.(*storedSystem)
+	if !ok {
 		return false, nil
 	}
 	if err := r.acceptable(v, in, sys); err != nil {
@@ -170,20 +171,11 @@ func (s *Service) page(r *run, e *expansion, q Query, noUI bool, without []strin
 	info := sys.Info()
 	r.use("codesystem", info.Canonical())
 	q.Offset, q.Limit = e.offset, *e.count
-	if q.Limit > 0 {
-		err = sys.Walk(r.ctx, &q, func(c *Concept) bool {
-			e.members = append(e.members, &member{sys: sys, system: in.system, version: info.Version, code: c.Code, concept: c, set: v})
-			return true
-		})
+	list, total, err := stored.page(r.ctx, &q)
+	for _, c := range list {
+		e.members = append(e.members, &member{sys: sys, system: in.system, version: info.Version, code: c.Code, concept: c, set: v})
 	}
-	if err != nil {
-		return false, err
-	}
-	if n := len(e.members); n < q.Limit && (n > 0 || q.Offset == 0) {
-		e.total = q.Offset + n // the last page tells
-		return true, nil
-	}
-	e.total, err = sys.Count(r.ctx, &q)
+	e.total = total
 	return true, err
 }
 

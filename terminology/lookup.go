@@ -67,7 +67,7 @@ func (s *Service) Lookup(ctx context.Context, src Source, p *Parameters) ([]byte
 	} else if c.System != "" && c.System != sys.Info().URL {
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "the code is of the code system %s, not of %s", c.System, sys.Info().URL)
 	}
-	concept, err := sys.Concept(ctx, c.Code)
+	concept, err := r.concept(sys, c.Code)
 	if err != nil {
 		return nil, asClientError(err)
 	}

@@ -151,7 +151,7 @@ func (r *run) inSystem(v *valueSet, in *include, c Coding, out *verdict) (*membe
 		out.mismatch = append(out.mismatch, versionMismatch{in.system, info.Version, c.Version, in.version == ""})
 	}
 	r.checkSystem(sys, v)
-	concept, err := sys.Concept(r.ctx, c.Code)
+	concept, err := r.concept(sys, c.Code)
 	if err != nil {
 		return nil, err
 	}
@@ -401,7 +401,7 @@ func (r *run) walkListed(v *valueSet, in *include, sys System, version string, q
 		ref := &in.concepts[i]
 		m := &member{sys: sys, system: in.system, version: version, code: ref.code, ref: ref, set: v}
 		if sys != nil {
-			c, err := sys.Concept(r.ctx, ref.code)
+			c, err := r.concept(sys, ref.code)
 			if err != nil {
 				return err
 			}

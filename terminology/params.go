@@ -250,6 +250,11 @@ func (r *run) pickLanguage(p *Parameters, v *valueSet) error {
 // theValueSet finds the value set that a call is about: inline, by URL, or the
 // instance.
 func (s *Service) theValueSet(r *run, p *Parameters) (*valueSet, error) {
+	for _, name := range []string{"context", "contextDirection"} {
+		if p.has(name) {
+			return nil, fhir.Errorf(422, fhir.CodeNotSupported, "the parameter %s is not supported; give the url of the value set that the element is bound to", name)
+		}
+	}
 	inline, err := p.node("valueSet")
 	if err != nil {
 		return nil, err
@@ -296,8 +301,6 @@ func (s *Service) theValueSet(r *run, p *Parameters) (*valueSet, error) {
 			return nil, asClientError(err)
 		}
 		return v, nil
-	case p.has("context"):
-		return nil, fhir.Errorf(422, fhir.CodeNotSupported, "the parameter context is not supported; give the url of the value set that the element is bound to")
 	}
 	return nil, fhir.Errorf(400, fhir.CodeRequired, "no value set is given: send url or valueSet, or call the operation on a ValueSet")
 }

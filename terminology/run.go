@@ -32,6 +32,8 @@ type run struct {
 	supplemented                                           map[string][]*resourceSystem // base url → supplements
 	usedSupplements                                        []string
 
+	last lastConcept
+
 	failure  error // of a callback
 	used     []usedResource
 	warnings []usedResource
@@ -147,6 +149,26 @@ func (r *run) system(url, version string) (System, error) {
 	return s, nil
 }
 
+// lastConcept is the concept that was looked up last: an include, its filters and
+// the checks after it ask for the same one.
+type lastConcept struct {
+	info    *SystemInfo
+	code    string
+	concept *Concept
+}
+
+// concept finds a concept by code, nil if there is none.
+func (r *run) concept(sys System, code string) (*Concept, error) {
+	if info := sys.Info(); r.last.info != info || r.last.code != code {
+		c, err := sys.Concept(r.ctx, code)
+		if err != nil {
+			return nil, err
+		}
+		r.last = lastConcept{info, code, c}
+	}
+	return r.last.concept, nil
+}
+
 // loadSupplements finds the supplements that the request or the value set asks
 // for. A missing one is an error: what it adds would silently be absent.
 func (r *run) loadSupplements(wanted []string) error {
@@ -186,6 +208,7 @@ func (r *run) loadSupplements(wanted []string) error {
 		}
 		r.supplemented[base] = append(r.supplemented[base], s)
 		clear(r.systems)
+		r.last = lastConcept{}
 	}
 	return nil
 }

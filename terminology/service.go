@@ -41,6 +41,7 @@ type Options struct {
 type Service struct {
 	opt      Options
 	cache    *otter.Cache[string, any]
+	rows     *keptRows // nil where nothing is kept
 	computed map[string]System
 	bindings sync.Map // canonical → *binding, static content only
 }
@@ -70,6 +71,9 @@ func New(opt Options) (*Service, error) {
 			Weigher:       func(_ string, v any) uint32 { return weight(v) },
 		})
 		if err != nil {
+			return nil, err
+		}
+		if s.rows, err = newKeptRows(); err != nil {
 			return nil, err
 		}
 	}

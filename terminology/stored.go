@@ -7,19 +7,19 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"unicode"
 
 	"ingle/store/concepts"
 )
 
-// storedSystem is an imported code system.
+// storedSystem is an imported code system. What stands under its id never
+// changes: a version that is imported again gets another one.
 type storedSystem struct {
 	info  SystemInfo
 	id    int32
 	size  int // concepts
 	store *concepts.Store
-	roots sync.Map // code → *concepts.Concept: what filters name
+	kept  *keptRows // nil where nothing is kept
 }
 
 // storedSystem finds an imported version, and the versions that there are.
@@ -49,7 +49,7 @@ func (s *Service) storedSystem(ctx context.Context, url, version string, stub *S
 			return have.(System), versions, nil
 		}
 	}
-	out := &storedSystem{id: best.ID, size: best.Concepts, store: s.opt.Concepts}
+	out := &storedSystem{id: best.ID, size: best.Concepts, store: s.opt.Concepts, kept: s.rows}
 	if err := json.Unmarshal(best.Info, &out.info); err != nil {
 		return nil, nil, fmt.Errorf("terminology: the facts of %s: %w", url, err)
 	}
@@ -70,7 +70,15 @@ func (s *storedSystem) find(ctx context.Context, code string) (*concepts.Concept
 	if len(code) > 1000 {
 		return nil, nil
 	}
-	return s.store.Concept(ctx, s.id, s.fold(code), !s.info.CaseSensitive)
+	code = s.fold(code)
+	if row, ok := s.kept.concept(s.id, code); ok {
+		return row, nil
+	}
+	row, err := s.store.Concept(ctx, s.id, code, !s.info.CaseSensitive)
+	if err == nil && row != nil {
+		s.kept.keepConcept(s.id, code, row)
+	}
+	return row, err
 }
 
 // Concept finds a concept by code.
@@ -98,19 +106,6 @@ func (s *storedSystem) out(row *concepts.Concept) (*Concept, error) {
 	if p := c.property(s.info.propertyCode("status")); p != nil {
 		c.Status = p.Value
 	}
-	return c, nil
-}
-
-// root is a concept that a filter names; these are few and asked for often.
-func (s *storedSystem) root(ctx context.Context, code string) (*concepts.Concept, error) {
-	if c, ok := s.roots.Load(code); ok {
-		return c.(*concepts.Concept), nil
-	}
-	c, err := s.find(ctx, code)
-	if err != nil || c == nil {
-		return nil, err
-	}
-	s.roots.Store(code, c)
 	return c, nil
 }
 
@@ -176,7 +171,7 @@ func (s *storedSystem) propertyNumber(name string) int16 {
 }
 
 func (s *storedSystem) planHierarchy(ctx context.Context, sel *concepts.Selection, f *Filter) error {
-	c, err := s.root(ctx, f.Value)
+	c, err := s.find(ctx, f.Value)
 	if err != nil {
 		return err
 	}
@@ -244,11 +239,61 @@ func (s *storedSystem) Walk(ctx context.Context, q *Query, yield func(*Concept) 
 	}
 }
 
-// maxCount is the largest total that is counted row by row.
-const maxCount = 10_000
+// maxCount is the largest total that is counted row by row; what a text filter
+// finds is counted where its rarest word is expected in no more than maxFound.
+const (
+	maxCount = 10_000
+	maxFound = 2_000
+)
 
-// uncounted is what Count says of more than maxCount.
+// uncounted is what Count says of more than that.
 const uncounted = -2
+
+// page returns the concepts of one page, and how many there are in all;
+// uncounted where that would take much longer than the page. plan must be able to
+// apply all filters.
+func (s *storedSystem) page(ctx context.Context, q *Query) (list []*Concept, total int, err error) {
+	sel, _, err := s.plan(ctx, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	var rows []*concepts.Concept
+	whole := *sel
+	whole.Offset, whole.Limit = 0, 0
+	total, known := s.kept.count(s.id, &whole)
+	switch {
+	case sel.Limit == 0:
+	case known || len(sel.Words) == 0:
+		rows, err = s.store.Page(ctx, s.id, sel)
+	default:
+		if rows, total, err = s.store.Words(ctx, s.id, sel, maxFound); err == nil && (total >= 0 || sel.Offset == 0) {
+			if known = true; total < 0 {
+				total = uncounted
+			}
+			s.kept.keepCount(s.id, &whole, total)
+		}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, row := range rows {
+		c, err := s.out(row)
+		if err != nil {
+			return nil, 0, err
+		}
+		list = append(list, c)
+	}
+	switch n := len(rows); {
+	case n < sel.Limit && (n > 0 || sel.Offset == 0):
+		return list, sel.Offset + n, nil // the last page tells
+	case known:
+		return list, total, nil
+	case len(sel.Words) > 0 && sel.Limit > 0:
+		return list, uncounted, nil
+	}
+	total, err = s.Count(ctx, q)
+	return list, total, err
+}
 
 // Count counts in the store: -1 where filters remain that the store cannot
 // apply, -2 where there are too many to count. With a negative limit it only
@@ -274,9 +319,15 @@ func (s *storedSystem) Count(ctx context.Context, q *Query) (int, error) {
 		}
 		return n, nil
 	}
+	if n, ok := s.kept.count(s.id, sel); ok {
+		return n, nil
+	}
 	n, err := s.store.Count(ctx, s.id, sel, maxCount)
 	if n == -1 {
 		n = uncounted
+	}
+	if err == nil {
+		s.kept.keepCount(s.id, sel, n)
 	}
 	return n, err
 }
@@ -299,7 +350,7 @@ func (s *storedSystem) Matches(ctx context.Context, c *Concept, filters []Filter
 			}
 			continue
 		}
-		of, err := s.root(ctx, f.Value)
+		of, err := s.find(ctx, f.Value)
 		if err != nil {
 			return false, err
 		}

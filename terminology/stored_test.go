@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -438,103 +436,4 @@ func TestResourcesOfTheDatabase(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), `"code":"M"`) || !strings.Contains(string(out), `"wider"`) {
 		t.Errorf("%s %v", out, err)
 	}
-}
-
-// TestLarge measures a code system of 500,000 concepts (INGLE_LARGE sets the
-// number; without it 20,000, and no limits).
-func TestLarge(t *testing.T) {
-	n := 20_000
-	if v := os.Getenv("INGLE_LARGE"); v != "" {
-		fmt.Sscan(v, &n)
-	}
-	url := storetest.URL(t)
-	db := storetest.OpenURL(t, url)
-	svc, err := terminology.New(terminology.Options{Concepts: db.Concepts()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const made = "http://e.org/made"
-	m := generate(made, n, 12, 9)
-	start := time.Now()
-	res, err := svc.Import(t.Context(), m, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	imported := time.Since(start)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	// the same rows again, by COPY into tables with the same indexes
-	cols := []string{"cs", "place", "abstract", "inactive", "parents", "below", "code", "fold", "display", "definition", "words", "more"}
-	rows, err := conn.Query(t.Context(), fmt.Sprintf("SELECT %s FROM concept_%d", strings.Join(cols, ","), res.ID))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var values [][]any
-	for rows.Next() {
-		v, err := rows.Values()
-		if err != nil {
-			t.Fatal(err)
-		}
-		values = append(values, v)
-	}
-	if _, err := conn.Exec(t.Context(), fmt.Sprintf("CREATE TABLE again (LIKE concept_%d INCLUDING ALL)", res.ID)); err != nil {
-		t.Fatal(err)
-	}
-	start = time.Now()
-	if _, err := conn.CopyFrom(t.Context(), pgx.Identifier{"again"}, cols, pgx.CopyFromRows(values)); err != nil {
-		t.Fatal(err)
-	}
-	copied := time.Since(start)
-	values = nil
-	var spans, most, size int
-	conn.QueryRow(t.Context(), fmt.Sprintf("SELECT sum(cardinality(below))/2, max(cardinality(below))/2, pg_total_relation_size('concept_%d') FROM concept_%d", res.ID, res.ID)).Scan(&spans, &most, &size)
-	t.Logf("%d concepts: import %v, COPY of the same rows %v (ratio %.2f); %d spans, at most %d of one concept; %d MB", n, imported.Round(time.Millisecond), copied.Round(time.Millisecond), copied.Seconds()/imported.Seconds(), spans, most, size>>20)
-
-	write(t, db, "Patient", "p", `{"resourceType":"Patient","id":"p","meta":{"versionId":"1","lastUpdated":"2026-01-01T00:00:00Z"}}`, 1)
-	session := db.As(authz.Open())
-	conf := store.NewConformance(db, time.Minute)
-	rnd := rand.New(rand.NewPCG(1, 1))
-	isa := set("isa", `{"include":[{"system":"`+made+`","filter":[{"property":"concept","op":"is-a","value":"`+m.code(3)+`"}]}]}`)
-	write(t, db, "ValueSet", "isa", strings.Replace(isa, `{"resourceType":"ValueSet",`, `{"resourceType":"ValueSet","id":"isa","meta":{"versionId":"1","lastUpdated":"2026-01-01T00:00:00Z"},`, 1), 1)
-	conf.Changed()
-	src := func() terminology.Source {
-		return terminology.Sources{terminology.Stored(conf, session), terminology.Definitions(r4.Definitions())}
-	}
-	measure := func(rounds int, fn func()) (p50, p99 time.Duration) {
-		fn()
-		d := make([]time.Duration, rounds)
-		for i := range d {
-			s := time.Now()
-			fn()
-			d[i] = time.Since(s)
-		}
-		slices.Sort(d)
-		return d[rounds/2], d[rounds*99/100]
-	}
-	r50, r99 := measure(500, func() {
-		if r, err := session.Read(t.Context(), "Patient", "p"); r == nil || err != nil {
-			t.Fatal(err)
-		}
-	})
-	v50, v99 := measure(500, func() {
-		if _, err := svc.ValidateInValueSet(t.Context(), src(), params("url", "http://e.org/isa", "system", made, "code", m.code(rnd.IntN(n)))); err != nil {
-			t.Fatal(err)
-		}
-	})
-	c50, c99 := measure(500, func() {
-		if _, err := svc.ValidateInCodeSystem(t.Context(), src(), params("url", made, "code", m.code(rnd.IntN(n)))); err != nil {
-			t.Fatal(err)
-		}
-	})
-	x50, x99 := measure(100, func() {
-		w := syllables[rnd.IntN(len(syllables))] + syllables[rnd.IntN(len(syllables))]
-		if _, err := svc.Expand(t.Context(), terminology.Sources{listed(t, set("all", `{"include":[{"system":"`+made+`"}]}`))}, params("url", "http://e.org/all", "filter", w+" "+syllables[rnd.IntN(len(syllables))], "count", 20)); err != nil {
-			t.Fatal(err)
-		}
-	})
-	t.Logf("read by id p50 %v p99 %v; $validate-code in a value set %v %v (%.1f×, %.1f×); in the code system %v %v; $expand of a text filter %v %v (%.1f×)",
-		r50, r99, v50, v99, float64(v50)/float64(r50), float64(v99)/float64(r99), c50, c99, x50, x99, float64(x50)/float64(r50))
 }

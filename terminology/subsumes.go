@@ -110,7 +110,7 @@ func (r *run) subsumption(sys System, a, b string) (string, error) {
 }
 
 func (r *run) defined(sys System, code string) (*Concept, error) {
-	c, err := sys.Concept(r.ctx, code)
+	c, err := r.concept(sys, code)
 	if err != nil {
 		return nil, err
 	}

@@ -21,18 +21,21 @@ import (
 )
 
 // startServer starts a whole server with the terminology operations.
-func startServer(t testing.TB) *servertest.Server {
+func startServer(t testing.TB) *servertest.Server { return startServerOn(t, storetest.URL(t), 0) }
+
+// startServerOn starts one that believes for a while what it knows of the
+// database's resources.
+func startServerOn(t testing.TB, url string, fresh time.Duration) *servertest.Server {
 	var svc *terminology.Service
 	var conf *store.Conformance
 	static := terminology.Definitions(r4.Definitions())
 	source := func(_ context.Context, session *store.Session) (terminology.Source, error) {
 		return terminology.Sources{static, terminology.Stored(conf, session)}, nil
 	}
-	url := storetest.URL(t)
 	return servertest.Start(t, servertest.Options{
 		URL: url,
 		Interaction: func(c *interaction.Config) {
-			conf = store.NewConformance(c.Database, 0)
+			conf = store.NewConformance(c.Database, fresh)
 			var err error
 			if svc, err = terminology.New(terminology.Options{Concepts: c.Database.Concepts(), Now: time.Now}); err != nil {
 				t.Fatal(err)

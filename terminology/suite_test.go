@@ -109,7 +109,7 @@ func TestSuite(t *testing.T) {
 
 func call(t *testing.T, svc *terminology.Service, src terminology.Source, op string, p *terminology.Parameters) (int, []byte) {
 	run := map[string]string{"expand": "ValueSet/$expand", "validate-code": "ValueSet/$validate-code", "cs-validate-code": "CodeSystem/$validate-code",
-		"lookup": "CodeSystem/$lookup", "translate": "ConceptMap/$translate"}[op]
+		"lookup": "CodeSystem/$lookup", "subsumes": "CodeSystem/$subsumes", "translate": "ConceptMap/$translate"}[op]
 	kind, name, _ := strings.Cut(run, "/$")
 	for _, o := range svc.Operations() {
 		if o.Name != name {

@@ -152,6 +152,9 @@ func (s *Service) Translate(ctx context.Context, src Source, p *Parameters) ([]b
 	if err != nil {
 		return nil, err
 	}
+	maps = slices.DeleteFunc(maps, func(m *conceptMap) bool {
+		return t.source != "" && m.source != t.source || t.target != "" && m.target != t.target
+	})
 	var found []match
 	waiting := 0
 	for _, c := range t.codings {
@@ -304,7 +307,7 @@ func (s *Service) theMaps(r *run, p *Parameters, t *translation) ([]*conceptMap,
 			if err != nil {
 				return nil, err
 			}
-			if seen[canonical(m.url, m.version)] && m.url != "" || t.source != "" && m.source != t.source || t.target != "" && m.target != t.target {
+			if seen[canonical(m.url, m.version)] && m.url != "" {
 				continue
 			}
 			seen[canonical(m.url, m.version)] = true

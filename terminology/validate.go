@@ -367,7 +367,7 @@ func (r *run) checkCode(v *valueSet, in *validation, i int, c Coding, m *member,
 		concept = m.concept
 	} else {
 		var err error
-		if concept, err = sys.Concept(r.ctx, c.Code); err != nil {
+		if concept, err = r.concept(sys, c.Code); err != nil {
 			return err
 		}
 	}

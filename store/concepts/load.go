@@ -352,6 +352,8 @@ func (s *Store) fill(ctx context.Context, conn *pgx.Conn, in *Import, one *first
 	id := res.ID
 	indexes := []string{
 		fmt.Sprintf(`ALTER TABLE concept_%d ADD PRIMARY KEY (place)`, id),
+		// what lies below a concept, and a page of it, are then neighbours
+		fmt.Sprintf(`CLUSTER concept_%d USING concept_%d_pkey`, id, id),
 		fmt.Sprintf(`CREATE UNIQUE INDEX ON concept_%d (code)`, id),
 		fmt.Sprintf(`CREATE INDEX ON concept_%d (fold)`, id),
 		fmt.Sprintf(`CREATE INDEX ON concept_%d USING gin (words) WITH (fastupdate = off)`, id),

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -80,11 +79,15 @@ func (s *Store) forget() {
 
 const columns = `place, code, coalesce(display, ''), coalesce(definition, ''), abstract, inactive, parents, below, coalesce(more, '')`
 
-func scan(r pgx.CollectableRow) (*Concept, error) {
+func scan(r pgx.CollectableRow) (*Concept, error) { return scanRow(r) }
+
+// scanRow reads columns, and what follows them into more.
+func scanRow(r pgx.CollectableRow, more ...any) (*Concept, error) {
 	var c Concept
 	var parents, below []int32
 	var place int32
-	if err := r.Scan(&place, &c.Code, &c.Display, &c.Definition, &c.Abstract, &c.Inactive, &parents, &below, &c.More); err != nil {
+	into := []any{&place, &c.Code, &c.Display, &c.Definition, &c.Abstract, &c.Inactive, &parents, &below, &c.More}
+	if err := r.Scan(append(into, more...)...); err != nil {
 		return nil, err
 	}
 	c.Place = int64(place)
@@ -131,7 +134,7 @@ func (s *Store) Page(ctx context.Context, id int32, sel *Selection) ([]*Concept,
 	if sel.Offset > 0 {
 		sql += ` OFFSET ` + a.add(sel.Offset)
 	}
-	rows, err := s.pool.Query(ctx, sql, a...)
+	rows, err := s.pool.Query(ctx, sql, a.planned()...)
 	if err != nil {
 		return nil, fmt.Errorf("concepts: page: %w", err)
 	}
@@ -149,10 +152,10 @@ func (s *Store) Count(ctx context.Context, id int32, sel *Selection, limit int) 
 		return 0, nil
 	}
 	var a args
-	where := a.where(id, sel)
-	sql := fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM concept_%d c WHERE %s LIMIT %s) x`, id, where, a.add(limit+1))
+	from := fmt.Sprintf(`FROM concept_%d c WHERE `, id) + a.where(id, sel)
 	var n int
-	if err := s.pool.QueryRow(ctx, sql, a...).Scan(&n); err != nil {
+	sql := `SELECT count(*) FROM (SELECT 1 ` + from + ` LIMIT ` + a.add(limit+1) + `) x`
+	if err := s.pool.QueryRow(ctx, sql, a.planned()...).Scan(&n); err != nil {
 		return 0, fmt.Errorf("concepts: count: %w", err)
 	}
 	if n > limit {
@@ -202,6 +205,10 @@ func (a *args) add(v any) string {
 	return fmt.Sprintf("$%d", len(*a))
 }
 
+// planned are the arguments of a statement that is planned with their values: a
+// word may be rare or be in every concept.
+func (a args) planned() []any { return append([]any{pgx.QueryExecModeCacheDescribe}, a...) }
+
 // where writes the conditions of a selection on the alias c.
 func (a adder) where(id int32, sel *Selection) string {
 	conds := []string{"true"}
@@ -241,13 +248,7 @@ func (a adder) where(id int32, sel *Selection) string {
 			and("c.place IN (SELECT p.place FROM concept_property_%d p WHERE p.prop = %s%s)", id, a(p.Prop), in)
 		}
 	}
-	for _, w := range sel.Words { // one by one, so that the planner can drive by the rarest
-		for len(w) > maxWord {
-			_, n := utf8.DecodeLastRuneInString(w)
-			w = w[:len(w)-n]
-		}
-		and("c.words @@ %s::text::tsquery", a("'"+strings.ReplaceAll(w, "'", "")+"':*"))
-	}
+	conds = append(conds, a.words(sel.Words)...)
 	if sel.ActiveOnly {
 		and("NOT c.inactive")
 	}
