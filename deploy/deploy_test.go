@@ -22,17 +22,18 @@ type compose struct {
 		Build struct {
 			Context, Dockerfile string
 		}
-		DependsOn map[string]struct{ Condition string } `yaml:"depends_on"`
-		Env       map[string]string                     `yaml:"environment"`
-		Command   []string
-		Ports     []string
-		Volumes   []string
-		ShmSize   string `yaml:"shm_size"`
-		ReadOnly  bool   `yaml:"read_only"`
-		Tmpfs     []string
-		CapDrop   []string `yaml:"cap_drop"`
-		Security  []string `yaml:"security_opt"`
-		Health    struct {
+		DependsOn  map[string]struct{ Condition string } `yaml:"depends_on"`
+		Env        map[string]string                     `yaml:"environment"`
+		Entrypoint []string
+		Command    []string
+		Ports      []string
+		Volumes    []string
+		ShmSize    string `yaml:"shm_size"`
+		ReadOnly   bool   `yaml:"read_only"`
+		Tmpfs      []string
+		CapDrop    []string `yaml:"cap_drop"`
+		Security   []string `yaml:"security_opt"`
+		Health     struct {
 			Test        []string
 			Interval    time.Duration
 			Timeout     time.Duration
@@ -45,9 +46,9 @@ type compose struct {
 	Volumes map[string]any
 }
 
-func readCompose(t *testing.T) compose {
+func readCompose(t *testing.T, name string) compose {
 	t.Helper()
-	f, err := os.Open("../docker-compose.yml")
+	f, err := os.Open("../" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func substitute(s string) string { return substitution.ReplaceAllString(s, "$2")
 
 func TestComposeServices(t *testing.T) {
 	t.Parallel()
-	c := readCompose(t)
+	c := readCompose(t, "docker-compose.yml")
 	ingle, postgres := c.Services["ingle"], c.Services["postgres"]
 	if ingle.Build.Context != "." || ingle.Build.Dockerfile != "deploy/Dockerfile" {
 		t.Errorf("ingle is built from %+v", ingle.Build)
@@ -85,23 +86,33 @@ func TestComposeServices(t *testing.T) {
 	if len(postgres.Health.Test) != 2 || !strings.HasPrefix(postgres.Health.Test[1], "pg_isready") {
 		t.Errorf("health of PostgreSQL is asked by %q", postgres.Health.Test)
 	}
-	for name, s := range c.Services {
-		for _, v := range s.Volumes {
-			volume, _, _ := strings.Cut(v, ":")
-			if _, ok := c.Volumes[volume]; !ok {
-				t.Errorf("%s mounts %s, which is not declared", name, volume)
+}
+
+// What holds for every compose file.
+func TestComposeFiles(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"docker-compose.yml", gen3Compose} {
+		t.Run(file, func(t *testing.T) {
+			c := readCompose(t, file)
+			for name, s := range c.Services {
+				for _, v := range s.Volumes {
+					volume, _, _ := strings.Cut(v, ":")
+					if _, ok := c.Volumes[volume]; !ok && !strings.HasPrefix(volume, "./") {
+						t.Errorf("%s mounts %s, which is not declared", name, volume)
+					}
+				}
+				for _, p := range s.Ports {
+					if !strings.HasPrefix(p, "127.0.0.1:") {
+						t.Errorf("%s publishes %s beyond this machine", name, p)
+					}
+				}
+				for variable, value := range s.Env {
+					if strings.Contains(variable, "PASSWORD") && !substitution.MatchString(value) {
+						t.Errorf("%s has %s in clear", name, variable)
+					}
+				}
 			}
-		}
-		for _, p := range s.Ports {
-			if !strings.HasPrefix(p, "127.0.0.1:") {
-				t.Errorf("%s publishes %s beyond this machine", name, p)
-			}
-		}
-		for variable, value := range s.Env {
-			if strings.Contains(variable, "PASSWORD") && !substitution.MatchString(value) {
-				t.Errorf("%s has %s in clear", name, variable)
-			}
-		}
+		})
 	}
 }
 
@@ -112,7 +123,7 @@ func TestSettingsAreValid(t *testing.T) {
 	if !slices.Contains(env, "INGLE_LISTEN=:8080") {
 		t.Errorf("the image does not listen on :8080: %q", env)
 	}
-	for name, value := range readCompose(t).Services["ingle"].Env {
+	for name, value := range readCompose(t, "docker-compose.yml").Services["ingle"].Env {
 		env = append(env, name+"="+substitute(value))
 	}
 	c, err := config.Load("", env)
@@ -122,7 +133,7 @@ func TestSettingsAreValid(t *testing.T) {
 	if want := "postgres://ingle:development@postgres:5432/ingle?sslmode=disable"; c.Database.URL != want {
 		t.Errorf("database URL %q, want %q", c.Database.URL, want)
 	}
-	if got := readCompose(t).Services["ingle"].StopGrace; got <= c.Limits.DrainTime {
+	if got := readCompose(t, "docker-compose.yml").Services["ingle"].StopGrace; got <= c.Limits.DrainTime {
 		t.Errorf("Docker kills after %v, the server drains for %v", got, c.Limits.DrainTime)
 	}
 }
@@ -206,9 +217,11 @@ func TestComposeConfig(t *testing.T) {
 	if exec.Command("docker", "compose", "version").Run() != nil {
 		t.Skip("no docker compose on this machine")
 	}
-	cmd := exec.Command("docker", "compose", "-f", "../docker-compose.yml", "config", "--quiet")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("docker compose config: %v\n%s", err, out)
+	for _, file := range []string{"docker-compose.yml", gen3Compose} {
+		cmd := exec.Command("docker", "compose", "-f", "../"+file, "config", "--quiet")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("docker compose config %s: %v\n%s", file, err, out)
+		}
 	}
 }
 

@@ -24,11 +24,11 @@ func Administration(resolver *authz.Resolver, db *store.DB) func(http.Handler) h
 	a := &administration{resolver, db}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !strings.HasPrefix(r.URL.Path, "/admin/authz/") {
+			if !strings.HasPrefix(r.URL.Path, adminPath+"/") {
 				next.ServeHTTP(w, r)
 				return
 			}
-			exchangeOf(r).path = "/admin/authz"
+			exchangeOf(r).path = adminPath
 			out, err := a.answer(r)
 			w.Header().Set("Cache-Control", "no-store")
 			if err != nil {
@@ -46,6 +46,9 @@ func Administration(resolver *authz.Resolver, db *store.DB) func(http.Handler) h
 		})
 	}
 }
+
+// adminPath is where administrators' questions stand in the log.
+const adminPath = "/admin/authz"
 
 type administration struct {
 	resolver *authz.Resolver
@@ -69,7 +72,7 @@ func (a *administration) answer(r *http.Request) (any, error) {
 		return nil, fhir.Errorf(http.StatusForbidden, fhir.CodeForbidden, "this is for administrators")
 	}
 	q := r.URL.Query()
-	name := strings.TrimPrefix(r.URL.Path, "/admin/authz/")
+	name := strings.TrimPrefix(r.URL.Path, adminPath+"/")
 	method := map[string]string{"explain": http.MethodGet, "preview": http.MethodPost, "drop": http.MethodPost}[name]
 	switch {
 	case method == "":

@@ -6,6 +6,7 @@
 //	ingle validate     validates files of resources
 //	ingle package      brings FHIR packages into a server
 //	ingle relabel      moves all resources of one project to another
+//	ingle token        makes tokens for development
 //	ingle bench        measures a FHIR server
 //	ingle config       shows the configuration and its reference
 //	ingle healthcheck  asks a running server whether it is ready
@@ -54,7 +55,7 @@ func main() {
 		}
 		return config.Load(file, os.Environ())
 	}
-	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), validateCommand(), packageCommand(), terminologyCommand(settings), relabelCommand(settings), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
+	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), validateCommand(), packageCommand(), terminologyCommand(settings), relabelCommand(settings), tokenCommand(), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		fmt.Fprintln(os.Stderr, "ingle:", err)
 		return exitStatus(exitUsage)
