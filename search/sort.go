@@ -395,6 +395,9 @@ func (p *parser) sorter(code string) (sorter, error) {
 	}
 	s := sorter{}
 	for _, sp := range ps {
+		if !sp.indexed {
+			return sorter{}, fhir.Errorf(400, fhir.CodeNotSupported, "_sort=%s: the parameter has no values to sort by", code)
+		}
 		var one sorter
 		switch sp.Type {
 		case "date":

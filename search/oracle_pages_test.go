@@ -1,0 +1,167 @@
+package search
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"ingle/fhir"
+	"ingle/fhirpath"
+)
+
+// What the oracle is compared with: all pages of a search, and what they include.
+
+// pages walks a search from the first page to the last and back again.
+func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int64, total int64, err error) {
+	req.Params = append(slices.Clone(req.Params), KV{"_count", strconv.Itoa(count)})
+	q, _, err := w.reg.Parse(req)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	page := func(cur *Cursor) ([]hit, error) {
+		one := *q
+		one.Cursor = cur
+		st, err := w.reg.Compile(&one, w.src)
+		if err != nil {
+			return nil, err
+		}
+		hits, err := w.run(t, st)
+		if err != nil {
+			return nil, fmt.Errorf("%w\n%s", err, st.SQL)
+		}
+		return slices.DeleteFunc(hits, func(h hit) bool { return h.mode != 0 }), nil
+	}
+	var cur *Cursor
+	var last hit
+	for n := 0; ; n++ {
+		hits, err := page(cur)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		more := len(hits) > count
+		hits = hits[:min(len(hits), count)]
+		for _, h := range hits {
+			forward = append(forward, h.rid)
+			last = h
+		}
+		if !more {
+			break
+		}
+		if len(forward) > len(w.docs) {
+			return nil, nil, 0, fmt.Errorf("the pages have no end: %v", forward[:min(len(forward), 20)])
+		}
+		cur = &Cursor{Keys: last.keys, RID: last.rid}
+	}
+	if len(forward) > 0 {
+		back = append(back, last.rid)
+		for cur = (&Cursor{Keys: last.keys, RID: last.rid, Back: true}); ; {
+			hits, err := page(cur)
+			if err != nil {
+				return nil, nil, 0, err
+			}
+			more := len(hits) > count
+			hits = hits[:min(len(hits), count)]
+			for _, h := range hits {
+				back = append(back, h.rid)
+				last = h
+			}
+			if !more || len(back) > len(w.docs) {
+				break
+			}
+			cur = &Cursor{Keys: last.keys, RID: last.rid, Back: true}
+		}
+		slices.Reverse(back)
+	}
+	st, err := w.reg.CompileCount(q, w.src)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if err := w.conn.QueryRow(context.Background(), st.SQL, st.Args...).Scan(&total); err != nil {
+		return nil, nil, 0, fmt.Errorf("%w\n%s", err, st.SQL)
+	}
+	return forward, back, total, nil
+}
+
+func elementOf(f found) (fhirpath.Value, bool) {
+	if f.n.Get("resourceType").Valid() {
+		return fhirpath.Resource(f.n), true
+	}
+	return fhirpath.Element(f.n, fhir.Node{}, f.typ)
+}
+
+// included are the rids that a page of matches brings with it.
+func (o *oracle) included(req Request, page []int64) []int64 {
+	have := map[int64]bool{}
+	for _, r := range page {
+		have[r] = true
+	}
+	var out []int64
+	step := func(from []int64, iterateOnly bool) []int64 {
+		var next []int64
+		add := func(s *stored) {
+			if !have[s.rid] {
+				have[s.rid] = true
+				next = append(next, s.rid)
+			}
+		}
+		for _, kv := range req.Params {
+			name, modifier, _ := strings.Cut(kv.Name, ":")
+			if name != "_include" && name != "_revinclude" || iterateOnly && modifier == "" {
+				continue
+			}
+			parts := append(strings.Split(kv.Value, ":"), "", "")
+			refsOf := func(s *stored) []*stored {
+				var all []*stored
+				for _, p := range o.w.reg.defs.SearchParams(s.typ) {
+					if p.Type != "reference" || p.Expression == "" || parts[1] != "*" && parts[0] != "*" && p.Code != parts[1] {
+						continue
+					}
+					for _, f := range o.values(p, s) {
+						for _, r := range o.refs(f, s) {
+							for _, t := range o.resolve(f, r) {
+								if parts[2] == "" || t.typ == parts[2] {
+									all = append(all, t)
+								}
+							}
+						}
+					}
+				}
+				return all
+			}
+			for _, rid := range from {
+				s := o.w.at(rid)
+				if name == "_include" {
+					if parts[0] == "*" || s.typ == parts[0] {
+						for _, t := range refsOf(s) {
+							add(t)
+						}
+					}
+					continue
+				}
+				for _, other := range o.w.docs {
+					if (parts[0] == "*" || other.typ == parts[0]) && slices.Contains(refsOf(other), s) {
+						add(other)
+					}
+				}
+			}
+		}
+		return next
+	}
+	next := step(page, false)
+	out = append(out, next...)
+	for range 4 {
+		next = step(next, true)
+		out = append(out, next...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// at is the resource with a rid.
+func (w *world) at(rid int64) *stored {
+	i, _ := slices.BinarySearchFunc(w.docs, rid, func(s *stored, rid int64) int { return int(s.rid - rid) })
+	return w.docs[i]
+}
