@@ -26,33 +26,13 @@ func (p *parser) chain(types []string, head, tail, name, value string) (cond, er
 		return nil, err
 	}
 	defer func() { p.depth-- }()
-	code, typ, typed := strings.Cut(head, ":")
-	ps, err := p.params(types, code, name)
+	ps, may, err := p.link(types, head, name)
 	if err != nil {
 		return nil, err
 	}
-	if ps[0].Type != "reference" {
-		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is of type %s; only references can be chained", name, code, ps[0].Type)
-	}
 	out := &chain{types: types}
-	var may []string
 	for _, sp := range ps {
 		out.refs = append(out.refs, sp.ID)
-		may = append(may, sp.Targets...)
-	}
-	slices.Sort(may)
-	may = slices.Compact(may)
-	if len(may) == 0 {
-		may = p.r.allTypes
-	}
-	if typed {
-		if !p.r.defs.IsResourceType(typ) {
-			return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, typ, didYouMean(typ, may))
-		}
-		if !slices.Contains(may, typ) {
-			return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s does not point to %s but to %s", name, code, typ, list(may))
-		}
-		may = []string{typ}
 	}
 	var first error
 	for _, t := range may {
@@ -76,9 +56,40 @@ func (p *parser) chain(types []string, head, tail, name, value string) (cond, er
 	}
 	if len(out.targets) == 0 {
 		next, _, _ := strings.Cut(strings.SplitN(tail, ".", 2)[0], ":")
-		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), code, next)}
+		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), ps[0].Code, next)}
 	}
 	return out, nil
+}
+
+// link reads the head of a chain, code or code:Type: the reference parameters,
+// and the types of resource that they may point to.
+func (p *parser) link(types []string, head, name string) (ps []*Param, may []string, err error) {
+	code, typ, typed := strings.Cut(head, ":")
+	ps, err = p.params(types, code, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if ps[0].Type != "reference" {
+		return nil, nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is of type %s; only references can be chained", name, code, ps[0].Type)
+	}
+	for _, sp := range ps {
+		may = append(may, sp.Targets...)
+	}
+	slices.Sort(may)
+	may = slices.Compact(may)
+	if len(may) == 0 {
+		may = p.r.allTypes
+	}
+	if !typed {
+		return ps, may, nil
+	}
+	if !p.r.defs.IsResourceType(typ) {
+		return nil, nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, typ, didYouMean(typ, may))
+	}
+	if !slices.Contains(may, typ) {
+		return nil, nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s does not point to %s but to %s", name, code, typ, list(may))
+	}
+	return ps, []string{typ}, nil
 }
 
 // within names the whole parameter in the error of a part of it.

@@ -9,6 +9,9 @@ import (
 
 // sortKey is the value a resource is sorted by, nil for none.
 func (o *oracle) sortKey(s *stored, code string, desc bool) any {
+	if head, tail, chained := strings.Cut(code, "."); chained {
+		return o.chainedKey(s, head, tail, desc)
+	}
 	p := o.w.reg.defs.SearchParam(s.typ, code)
 	switch code {
 	case "_id":
@@ -91,4 +94,23 @@ func oracleCompare(a, b any) int {
 		return a.Cmp(b)
 	}
 	panic("no order")
+}
+
+// chainedKey is the best value of what a resource refers to.
+func (o *oracle) chainedKey(s *stored, head, tail string, desc bool) any {
+	code, typ, typed := strings.Cut(head, ":")
+	p := o.w.reg.defs.SearchParam(s.typ, code)
+	var best any
+	for _, f := range o.values(p, s) {
+		for _, r := range o.refs(f, s) {
+			t := o.w.byKey[r]
+			if t == nil || typed && t.typ != typ || o.w.reg.defs.SearchParam(t.typ, tail) == nil {
+				continue
+			}
+			if v := o.sortKey(t, tail, desc); v != nil && (best == nil || (oracleCompare(v, best) < 0) != desc && oracleCompare(v, best) != 0) {
+				best = v
+			}
+		}
+	}
+	return best
 }

@@ -225,6 +225,9 @@ func (g *generator) sort(typ string) string {
 			continue
 		}
 		key := p.Code
+		if len(p.Targets) > 0 && len(p.Targets) < 6 && !p.canonical && g.chance(0.7) {
+			key = g.chainedKey(p)
+		}
 		if g.chance(0.5) {
 			key = "-" + key
 		}
@@ -234,6 +237,16 @@ func (g *generator) sort(typ string) string {
 		return ""
 	}
 	return "_sort=" + strings.Join(keys, ",")
+}
+
+// chainedKey sorts by what a reference points to.
+func (g *generator) chainedKey(p *Param) string {
+	t := pick(g.r, p.Targets)
+	next := pick(g.r, g.o.w.reg.Params(t))
+	if !slices.Contains([]string{"date", "string", "token", "number", "quantity", "uri"}, next.Type) || !next.indexed && next.Code != "_id" && next.Code != "_lastUpdated" {
+		return p.Code
+	}
+	return p.Code + ":" + t + "." + next.Code
 }
 
 // sample is a resource of the type with a value of the parameter.

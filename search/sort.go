@@ -12,7 +12,9 @@ import (
 // How _sort works (R4 search, "Sorting"): a resource is sorted by its least
 // value ascending and by its greatest descending, and comes last where it has
 // none. Dates sort by the beginning of their range, quantities by their number,
-// strings as folded, tokens by code, references by the target's id.
+// strings as folded, tokens by code, references by the target's id. A chain
+// (patient.family, subject:Patient.birthdate) sorts by the values of what is
+// referred to; R4 has no such key, but other servers do.
 
 // sorter tells where the value of a sort key is found.
 type sorter struct {
@@ -22,6 +24,9 @@ type sorter struct {
 	sqlType string
 	keys    []int64   // mark: one for each type
 	ps      []ParamID // token, ref
+	// ref, in a chain: the types it goes to, and what is looked at there.
+	targets []string
+	next    *sorter
 }
 
 // sortColumn is a key of the statement being made.
@@ -32,32 +37,46 @@ type sortColumn struct {
 	cursor   *string // nil for a missing value; of no meaning without a cursor
 }
 
-// value is a FROM item, joined with LEFT JOIN LATERAL … ON true, whose column v
-// is the sort value of the resource at the row.
+// sortValue is a FROM item, joined with LEFT JOIN LATERAL … ON true, whose column
+// v is the sort value of the resource at the row.
 func (c *compilation) sortValue(k SortKey, at row) (item, expr string) {
-	s := k.by
 	t := c.next("s")
-	lateral := func(sel string) (string, string) {
-		return " LEFT JOIN LATERAL (" + sel + ") " + t + " ON true", t + ".v"
+	value, from, where := c.sortRows(k.by, k.Desc, at.rid, c.q.restrict())
+	sel := "SELECT " + extreme(k.Desc) + "(" + value + ") AS v FROM " + from + " WHERE " + where
+	switch k.by.kind {
+	case "id", "lu":
+		sel = "SELECT " + value + " AS v FROM " + from + " WHERE " + where + " OFFSET 0"
+	case "mark":
+		sel = "SELECT " + value + " AS v FROM " + from + " WHERE " + where + " LIMIT 1"
 	}
+	return " LEFT JOIN LATERAL (" + sel + ") " + t + " ON true", t + ".v"
+}
+
+// sortRows are the values of the resource of the types at rid that a sorter
+// looks at: an expression, and where its rows are.
+func (c *compilation) sortRows(s sorter, desc bool, rid string, types []string) (value, from, where string) {
 	switch s.kind {
 	case "id", "lu":
-		res, x := c.from(Resource, c.q.restrict(), "x")
-		return lateral("SELECT " + x + "." + s.column + " AS v FROM " + res + " WHERE " + x + ".rid = " + at.rid + " OFFSET 0")
+		res, x := c.from(Resource, types, "x")
+		return x + "." + s.column, res, x + ".rid = " + rid
 	case "mark":
-		rel, x := c.from(s.rel, c.q.restrict(), "x")
-		return lateral("SELECT " + x + "." + s.column + " AS v FROM " + rel + " WHERE " + and(x+".rid = "+at.rid, in(c, x+".k", s.keys), x+"."+mark(k.Desc)) + " LIMIT 1")
+		rel, x := c.from(s.rel, types, "x")
+		return x + "." + s.column, rel, and(x+".rid = "+rid, in(c, x+".k", s.keys), x+"."+mark(desc))
 	case "token", "code":
-		tok, x := c.from(Token, c.q.restrict(), "x")
+		tok, x := c.from(Token, types, "x")
 		dict, v := c.from(Dictionary, nil, "v")
-		return lateral("SELECT " + extreme(k.Desc) + "(" + v + ".code) AS v FROM " + tok + " JOIN " + dict + " ON " + v + ".h = " + x + ".h WHERE " +
-			and(x+".rid = "+at.rid, in(c, x+".p", ints(s.ps))))
-	default: // ref
-		ref, x := c.from(Ref, c.q.restrict(), "x")
-		res, y := c.from(Resource, nil, "y")
-		return lateral("SELECT " + extreme(k.Desc) + "(" + y + ".fhir_id) AS v FROM " + ref + " JOIN " + res + " ON " + y + ".rk = " + x + ".rk WHERE " +
-			and(x+".rid = "+at.rid, in(c, x+".p", ints(s.ps))))
+		return v + ".code", tok + " JOIN " + dict + " ON " + v + ".h = " + x + ".h", and(x+".rid = "+rid, in(c, x+".p", ints(s.ps)))
 	}
+	// a reference: by the id of what it points to, or in a chain by a value of that
+	ref, x := c.from(Ref, types, "x")
+	res, y := c.from(Resource, s.targets, "y")
+	from = ref + " JOIN " + res + " ON " + y + ".rk = " + x + ".rk"
+	where = and(x+".rid = "+rid, in(c, x+".p", ints(s.ps)))
+	if s.next == nil {
+		return y + ".fhir_id", from, where
+	}
+	value, then, held := c.sortRows(*s.next, desc, y+".rid", s.targets)
+	return value, from + " CROSS JOIN " + then, and(where, in(c, y+".rtype", c.numbers(s.targets)), held)
 }
 
 func mark(desc bool) string {
@@ -370,7 +389,7 @@ func (c *compilation) cursorArg(k sortColumn) string {
 func (p *parser) parseSort(value string) error {
 	for _, part := range strings.Split(value, ",") {
 		code, desc := strings.CutPrefix(strings.TrimSpace(part), "-")
-		by, err := p.sorter(code)
+		by, err := p.sorter(p.q.types, code, "_sort="+code)
 		if err != nil {
 			return err
 		}
@@ -382,21 +401,24 @@ func (p *parser) parseSort(value string) error {
 	return nil
 }
 
-func (p *parser) sorter(code string) (sorter, error) {
+func (p *parser) sorter(types []string, code, name string) (sorter, error) {
+	if head, tail, ok := strings.Cut(code, "."); ok {
+		return p.chainedSorter(types, head, tail, name)
+	}
 	switch code {
 	case "_id":
 		return sorter{kind: "id", column: "fhir_id", sqlType: "text"}, nil
 	case "_lastUpdated":
 		return sorter{kind: "lu", column: "lu", sqlType: "timestamptz"}, nil
 	}
-	ps, err := p.params(p.q.types, code, "_sort")
+	ps, err := p.params(types, code, name)
 	if err != nil {
 		return sorter{}, err
 	}
 	s := sorter{}
 	for _, sp := range ps {
 		if !sp.indexed {
-			return sorter{}, fhir.Errorf(400, fhir.CodeNotSupported, "_sort=%s: the parameter has no values to sort by", code)
+			return sorter{}, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the parameter has no values to sort by", name)
 		}
 		var one sorter
 		switch sp.Type {
@@ -417,13 +439,40 @@ func (p *parser) sorter(code string) (sorter, error) {
 		case "reference":
 			one = sorter{kind: "ref", rel: Ref, sqlType: "text"}
 		default:
-			return sorter{}, fhir.Errorf(400, fhir.CodeNotSupported, "_sort=%s: a parameter of type %s has no order; sort by one of its parts", code, sp.Type)
+			return sorter{}, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a parameter of type %s has no order; sort by one of its parts", name, sp.Type)
 		}
 		if s.kind != "" && (s.kind != one.kind || s.rel != one.rel) {
-			return sorter{}, fhir.Errorf(400, fhir.CodeNotSupported, "_sort=%s: the parameter is not of one type in all the types searched", code)
+			return sorter{}, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the parameter is not of one type in all the types searched", name)
 		}
 		one.keys, one.ps = append(s.keys, sp.key), append(s.ps, sp.ID)
 		s = one
+	}
+	return s, nil
+}
+
+// chainedSorter reads a key head.tail, where head is a reference parameter with
+// or without the type it is to point to.
+func (p *parser) chainedSorter(types []string, head, tail, name string) (sorter, error) {
+	if err := p.deeper(name); err != nil {
+		return sorter{}, err
+	}
+	defer func() { p.depth-- }()
+	ps, may, err := p.link(types, head, name)
+	if err != nil {
+		return sorter{}, err
+	}
+	next, _, _ := strings.Cut(strings.SplitN(tail, ".", 2)[0], ":")
+	targets := slices.DeleteFunc(slices.Clone(may), func(t string) bool { return p.r.Param(t, next) == nil })
+	if len(targets) == 0 {
+		return sorter{}, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), ps[0].Code, next)}
+	}
+	by, err := p.sorter(targets, tail, name)
+	if err != nil {
+		return sorter{}, err
+	}
+	s := sorter{kind: "ref", rel: Ref, sqlType: by.sqlType, targets: targets, next: &by}
+	for _, sp := range ps {
+		s.ps = append(s.ps, sp.ID)
 	}
 	return s, nil
 }

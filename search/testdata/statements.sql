@@ -154,20 +154,20 @@ inc1 AS MATERIALIZED (SELECT DISTINCT u.rid FROM (
 SELECT x4.rid FROM page m JOIN (SELECT * FROM idx_ref) AS r3 ON r3.rid = m.rid JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rk = r3.rk WHERE r3.p = $5::int4
 UNION
 SELECT r5.rid FROM page m JOIN (SELECT * FROM resource WHERE op <> 4) AS x6 ON x6.rid = m.rid JOIN (SELECT * FROM idx_ref) AS r5 ON r5.rk = x6.rk WHERE r5.p = $6::int4
-) u WHERE u.rid NOT IN (SELECT rid FROM page) LIMIT $3::int8),
+) u WHERE u.rid NOT IN (SELECT rid FROM page)),
 inc2 AS MATERIALIZED (SELECT DISTINCT u.rid FROM (
 SELECT r7.rid FROM inc1 m JOIN (SELECT * FROM resource WHERE op <> 4) AS x8 ON x8.rid = m.rid JOIN (SELECT * FROM idx_ref) AS r7 ON r7.rk = x8.rk WHERE r7.p = $6::int4
-) u WHERE u.rid NOT IN (SELECT rid FROM page UNION ALL SELECT rid FROM inc1) LIMIT $3::int8),
+) u WHERE u.rid NOT IN (SELECT rid FROM page UNION ALL SELECT rid FROM inc1)),
 inc3 AS MATERIALIZED (SELECT DISTINCT u.rid FROM (
 SELECT r9.rid FROM inc2 m JOIN (SELECT * FROM resource WHERE op <> 4) AS x10 ON x10.rid = m.rid JOIN (SELECT * FROM idx_ref) AS r9 ON r9.rk = x10.rk WHERE r9.p = $6::int4
-) u WHERE u.rid NOT IN (SELECT rid FROM page UNION ALL SELECT rid FROM inc1 UNION ALL SELECT rid FROM inc2) LIMIT $3::int8),
+) u WHERE u.rid NOT IN (SELECT rid FROM page UNION ALL SELECT rid FROM inc1 UNION ALL SELECT rid FROM inc2)),
 inc4 AS MATERIALIZED (SELECT DISTINCT u.rid FROM (
 SELECT r11.rid FROM inc3 m JOIN (SELECT * FROM resource WHERE op <> 4) AS x12 ON x12.rid = m.rid JOIN (SELECT * FROM idx_ref) AS r11 ON r11.rk = x12.rk WHERE r11.p = $6::int4
-) u WHERE u.rid NOT IN (SELECT rid FROM page UNION ALL SELECT rid FROM inc1 UNION ALL SELECT rid FROM inc2 UNION ALL SELECT rid FROM inc3) LIMIT $3::int8),
+) u WHERE u.rid NOT IN (SELECT rid FROM page UNION ALL SELECT rid FROM inc1 UNION ALL SELECT rid FROM inc2 UNION ALL SELECT rid FROM inc3)),
 inc5 AS MATERIALIZED (SELECT DISTINCT u.rid FROM (
 SELECT r13.rid FROM inc4 m JOIN (SELECT * FROM resource WHERE op <> 4) AS x14 ON x14.rid = m.rid JOIN (SELECT * FROM idx_ref) AS r13 ON r13.rk = x14.rk WHERE r13.p = $6::int4
-) u WHERE u.rid NOT IN (SELECT rid FROM page UNION ALL SELECT rid FROM inc1 UNION ALL SELECT rid FROM inc2 UNION ALL SELECT rid FROM inc3 UNION ALL SELECT rid FROM inc4) LIMIT $3::int8),
-inc AS MATERIALIZED (SELECT rid FROM inc1 UNION ALL SELECT rid FROM inc2 UNION ALL SELECT rid FROM inc3 UNION ALL SELECT rid FROM inc4 UNION ALL SELECT rid FROM inc5 LIMIT $3::int8)
+) u WHERE u.rid NOT IN (SELECT rid FROM page UNION ALL SELECT rid FROM inc1 UNION ALL SELECT rid FROM inc2 UNION ALL SELECT rid FROM inc3 UNION ALL SELECT rid FROM inc4)),
+inc AS MATERIALIZED (SELECT rid FROM (SELECT rid FROM inc1 UNION ALL SELECT rid FROM inc2 UNION ALL SELECT rid FROM inc3 UNION ALL SELECT rid FROM inc4 UNION ALL SELECT rid FROM inc5) i ORDER BY rid LIMIT $3::int8)
 SELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (
 SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys, row_number() OVER (ORDER BY h.rid DESC) AS ord FROM hit h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid
 UNION ALL
