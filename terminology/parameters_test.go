@@ -25,13 +25,7 @@ func TestEveryParameterCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := func(s string) fhir.Node {
-		doc, err := fhir.Parse([]byte(s), fhir.Limits{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return doc.Root()
-	}
+	node := func(text string) fhir.Node { return node(t, text) }
 	const codes = `{"resourceType":"CodeSystem","url":"http://e.org/cs","version":"%","status":"active","content":"complete","caseSensitive":true,"language":"en",
 		"property":[{"code":"kind","type":"code"}],
 		"concept":[{"code":"a","display":"Alpha %","designation":[{"language":"de","value":"Alfa"}],"property":[{"code":"kind","valueCode":"k"},{"code":"notSelectable","valueBoolean":true}],"concept":[{"code":"b","display":"Beta"}]},

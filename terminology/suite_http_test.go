@@ -127,7 +127,7 @@ func TestSuiteOverHTTP(t *testing.T) {
 			m := toR4(v).(map[string]any)
 			m["id"] = fmt.Sprintf("setup-%d", i)
 			body, _ := json.Marshal(m)
-			if status, answer := send(t, "PUT", fmt.Sprintf("%s/%s/%s", srv.Base, m["resourceType"], m["id"]), "", body); status == 400 {
+			if status, answer := send(t, "PUT", fmt.Sprintf("%s/%s/%s", srv.Base, m["resourceType"], m["id"]), "", body); status == 400 || status == 422 {
 				extra = append(extra, map[string]any{"name": "tx-resource", "resource": m})
 			} else if status != 201 {
 				t.Errorf("%s: %d %s", f, status, answer)

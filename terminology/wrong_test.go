@@ -31,40 +31,42 @@ func set(url, compose string) string {
 	return `{"resourceType":"ValueSet","url":"http://e.org/` + url + `","status":"active","compose":` + compose + `}`
 }
 
-// TestWrongInput: what is wrong is refused, with the status and a text that
-// says why.
-func TestWrongInput(t *testing.T) {
-	svc, err := terminology.New(terminology.Options{})
+// wrongSets are value sets with faults, and one without.
+var wrongSets = []string{tree,
+	set("all", `{"include":[{"system":"http://e.org/tree"}]}`),
+	set("self", `{"include":[{"valueSet":["http://e.org/self"]}]}`),
+	set("one", `{"include":[{"valueSet":["http://e.org/two"]}]}`), set("two", `{"include":[{"valueSet":["http://e.org/one"]}]}`),
+	set("nothing", `{"include":[{}]}`),
+	set("both", `{"include":[{"system":"http://e.org/tree","concept":[{"code":"a"}],"filter":[{"property":"concept","op":"is-a","value":"a"}]}]}`),
+	set("op", `{"include":[{"system":"http://e.org/tree","filter":[{"property":"concept","op":"like","value":"a"}]}]}`),
+	set("regex", `{"include":[{"system":"http://e.org/tree","filter":[{"property":"code","op":"regex","value":"("}]}]}`),
+	set("prop", `{"include":[{"system":"http://e.org/tree","filter":[{"property":"nope","op":"=","value":"1"}]}]}`),
+	set("gone", `{"include":[{"system":"http://e.org/gone"}]}`),
+	set("ucum", `{"include":[{"system":"http://unitsofmeasure.org"}]}`),
+	set("excludes", `{"include":[{"system":"http://e.org/tree"}],"exclude":[{"valueSet":["http://e.org/missing"]}]}`),
+}
+
+// wrongCall is a call that is refused, with the status and a text that says why.
+type wrongCall struct {
+	op     string
+	status int
+	says   string
+	list   []any
+}
+
+func node(t testing.TB, s string) fhir.Node {
+	t.Helper()
+	doc, err := fhir.Parse([]byte(s), fhir.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := terminology.Sources{listed(t, tree,
-		set("all", `{"include":[{"system":"http://e.org/tree"}]}`),
-		set("self", `{"include":[{"valueSet":["http://e.org/self"]}]}`),
-		set("one", `{"include":[{"valueSet":["http://e.org/two"]}]}`), set("two", `{"include":[{"valueSet":["http://e.org/one"]}]}`),
-		set("nothing", `{"include":[{}]}`),
-		set("both", `{"include":[{"system":"http://e.org/tree","concept":[{"code":"a"}],"filter":[{"property":"concept","op":"is-a","value":"a"}]}]}`),
-		set("op", `{"include":[{"system":"http://e.org/tree","filter":[{"property":"concept","op":"like","value":"a"}]}]}`),
-		set("regex", `{"include":[{"system":"http://e.org/tree","filter":[{"property":"code","op":"regex","value":"("}]}]}`),
-		set("prop", `{"include":[{"system":"http://e.org/tree","filter":[{"property":"nope","op":"=","value":"1"}]}]}`),
-		set("gone", `{"include":[{"system":"http://e.org/gone"}]}`),
-		set("ucum", `{"include":[{"system":"http://unitsofmeasure.org"}]}`),
-		set("excludes", `{"include":[{"system":"http://e.org/tree"}],"exclude":[{"valueSet":["http://e.org/missing"]}]}`),
-	), terminology.Definitions(r4.Definitions())}
-	coding := func(s string) fhir.Node {
-		doc, err := fhir.Parse([]byte(s), fhir.Limits{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return doc.Root()
-	}
+	return doc.Root()
+}
+
+func wrongCalls(t testing.TB) []wrongCall {
+	coding := func(s string) fhir.Node { return node(t, s) }
 	ab := coding(`{"system":"http://e.org/tree","code":"a"}`)
-	for _, c := range []struct {
-		op     string
-		status int
-		says   string
-		list   []any
-	}{
+	return []wrongCall{
 		{"expand", 400, "no value set is given", nil},
 		{"expand", 404, "could not be found", []any{"url", "http://e.org/missing"}},
 		{"expand", 404, "could not be found", []any{"url", "http://e.org/all|7"}},
@@ -105,25 +107,24 @@ func TestWrongInput(t *testing.T) {
 		{"translate", 400, "0 of them", nil},
 		{"translate", 400, "needs its system", []any{"code", "a"}},
 		{"translate", 404, "ConceptMap", []any{"url", "http://e.org/map", "code", "a", "system", "http://e.org/tree"}},
-	} {
+		{"subsumes", 400, "send codeA", []any{"codeA", "a", "system", "http://e.org/tree"}},
+		{"subsumes", 400, "code system is missing", []any{"codeA", "a", "codeB", "b"}},
+		{"subsumes", 404, "Unknown code", []any{"codeA", "a", "codeB", "q", "system", "http://e.org/tree"}},
+		{"subsumes", 422, "inside one code system", []any{"codingA", ab, "codingB", coding(`{"system":"http://e.org/other","code":"a"}`)}},
+	}
+}
+
+// TestWrongInput: what is wrong is refused.
+func TestWrongInput(t *testing.T) {
+	svc, err := terminology.New(terminology.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := terminology.Sources{listed(t, wrongSets...), terminology.Definitions(r4.Definitions())}
+	for _, c := range wrongCalls(t) {
 		status, body := call(t, svc, src, c.op, params(c.list...))
 		if status != c.status || !strings.Contains(string(body), c.says) {
 			t.Errorf("%s %v: %d %s, want %d … %s", c.op, c.list, status, body, c.status, c.says)
-		}
-	}
-	for _, c := range []struct {
-		status int
-		says   string
-		list   []any
-	}{
-		{400, "send codeA", []any{"codeA", "a", "system", "http://e.org/tree"}},
-		{400, "code system is missing", []any{"codeA", "a", "codeB", "b"}},
-		{404, "Unknown code", []any{"codeA", "a", "codeB", "q", "system", "http://e.org/tree"}},
-		{422, "inside one code system", []any{"codingA", ab, "codingB", coding(`{"system":"http://e.org/other","code":"a"}`)}},
-	} {
-		_, err := svc.Subsumes(t.Context(), src, params(c.list...))
-		if e := fhir.AsError(err); e == nil || e.Status != c.status || !strings.Contains(e.Issues[0].Details+e.Issues[0].Diagnostics, c.says) {
-			t.Errorf("subsumes %v: %v", c.list, err)
 		}
 	}
 	if _, err := svc.Closure(t.Context(), src, "me", params("name", "x")); fhir.AsError(err) == nil || fhir.AsError(err).Status != 422 {
