@@ -2,15 +2,10 @@ package interaction
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
-	"ingle/fhir"
 	"ingle/store"
 )
-
-// attempts is how often a write is decided again when another one was first.
-const attempts = 6
 
 // create stores a new resource under an id of the server's choice (R4
 // http.html#create). With If-None-Exist it is conditional: one match is
@@ -42,14 +37,7 @@ func (s *Service) create(ctx context.Context, session *store.Session, req *Reque
 		return nil, err
 	}
 	var resp *Response
-	err = session.InTx(ctx, func(tx *store.Tx) error {
-		if err := tx.Lock(ctx, []string{c.lock}); err != nil {
-			return err
-		}
-		match, err := c.one(ctx, tx)
-		if err != nil {
-			return err
-		}
+	err = c.alone(ctx, session, func(tx *store.Tx, match *store.Resource) error {
 		if match != nil {
 			resp = s.existing(req, match)
 			return nil
@@ -62,7 +50,7 @@ func (s *Service) create(ctx context.Context, session *store.Session, req *Reque
 		return tx.Write(ctx, []store.Change{change})
 	})
 	if err != nil {
-		return nil, conflict(err)
+		return nil, err
 	}
 	return resp, nil
 }
@@ -98,13 +86,4 @@ func (s *Service) existing(req *Request, match *store.Resource) *Response {
 	resp.Body = nil
 	s.prefer(req, resp, match.Body, nil)
 	return resp
-}
-
-// conflict turns the loss of a race that was not won after several attempts
-// into what the client is told.
-func conflict(err error) error {
-	if errors.Is(err, store.ErrConflict) {
-		return fhir.Errorf(409, fhir.CodeConflict, "others are changing the same resource; read it and try again").Because(err)
-	}
-	return err
 }

@@ -2,7 +2,6 @@ package interaction
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -22,27 +21,25 @@ func (s *Service) delete(ctx context.Context, session *store.Session, req *Reque
 	if err := s.onlyParams(req); err != nil {
 		return nil, err
 	}
-	var err error
-	for range attempts {
-		var old *store.Resource
-		if old, err = session.Read(ctx, req.Type, req.ID); err != nil {
-			return nil, err
+	var changes []store.Change
+	err := settle(ctx, session, []string{req.Type + "/" + req.ID}, func(st txStore) error {
+		old, err := st.Read(ctx, req.Type, req.ID)
+		if err != nil {
+			return err
 		}
 		if err := req.mayReplace(old); err != nil {
-			return nil, err
+			return err
 		}
-		if old == nil || old.Deleted() {
-			return deleted(req, nil), nil
+		if changes = nil; old == nil || old.Deleted() {
+			return nil
 		}
-		change := s.deletion(old)
-		if err = session.Write(ctx, []store.Change{change}); err == nil {
-			return deleted(req, []store.Change{change}), nil
-		}
-		if !errors.Is(err, store.ErrConflict) {
-			return nil, err
-		}
+		changes = []store.Change{s.deletion(old)}
+		return st.Write(ctx, changes)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil, conflict(err)
+	return deleted(req, changes), nil
 }
 
 // deletion is the change that deletes a resource.

@@ -3,7 +3,6 @@ package interaction
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"net/http"
 
 	"ingle/fhir"
@@ -31,23 +30,28 @@ func (s *Service) patch(ctx context.Context, session *store.Session, req *Reques
 	if err := s.onlyParams(req); err != nil {
 		return nil, err
 	}
-	for range attempts {
-		var old *store.Resource
-		if old, err = session.Read(ctx, req.Type, req.ID); err != nil {
-			return nil, err
-		}
-		change, notes, err := s.patched(ctx, writerOf(session, req), req, p, old, s.stored(session, req))
+	var resp *Response
+	err = settle(ctx, session, []string{req.Type + "/" + req.ID}, func(st txStore) error {
+		old, err := st.Read(ctx, req.Type, req.ID)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err = session.Write(ctx, []store.Change{change}); err == nil {
-			return s.written(req, http.StatusOK, &change, notes), nil
-		}
-		if !errors.Is(err, store.ErrConflict) {
-			return nil, err
-		}
+		resp, err = s.patchOne(ctx, session, st, req, p, old)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil, conflict(store.ErrConflict)
+	return resp, nil
+}
+
+// patchOne applies a patch to the current version and stores what comes of it.
+func (s *Service) patchOne(ctx context.Context, session *store.Session, st txStore, req *Request, p *patchDoc, old *store.Resource) (*Response, error) {
+	change, notes, err := s.patched(ctx, writerOf(session, req), req, p, old, s.stored(st, req))
+	if err != nil {
+		return nil, err
+	}
+	return s.written(req, http.StatusOK, &change, notes), st.Write(ctx, []store.Change{change})
 }
 
 // patchWhere is the conditional patch.
@@ -57,26 +61,15 @@ func (s *Service) patchWhere(ctx context.Context, session *store.Session, req *R
 		return nil, err
 	}
 	var resp *Response
-	err = session.InTx(ctx, func(tx *store.Tx) error {
-		if err := tx.Lock(ctx, []string{c.lock}); err != nil {
-			return err
-		}
-		match, err := c.one(ctx, tx)
-		if err != nil {
-			return err
-		}
+	err = c.alone(ctx, session, func(tx *store.Tx, match *store.Resource) error {
 		if match == nil {
 			return fhir.Errorf(404, fhir.CodeNotFound, "no %s matches the criteria", req.Type)
 		}
-		change, notes, err := s.patched(ctx, writerOf(session, req), req, p, match, s.stored(tx, req))
-		if err != nil {
-			return err
-		}
-		resp = s.written(req, http.StatusOK, &change, notes)
-		return tx.Write(ctx, []store.Change{change})
+		resp, err = s.patchOne(ctx, session, tx, req, p, match)
+		return err
 	})
 	if err != nil {
-		return nil, conflict(err)
+		return nil, err
 	}
 	return resp, nil
 }

@@ -2,16 +2,15 @@ package interaction
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"ingle/fhir"
 	"ingle/profiles"
-	"ingle/search"
 	"ingle/store"
 )
 
@@ -71,7 +70,7 @@ func (s *Service) transaction(ctx context.Context, session *store.Session, req *
 	}
 	results, err := s.store(ctx, session, req, b)
 	if err != nil {
-		return nil, conflict(err)
+		return nil, err
 	}
 	for i, r := range results {
 		if r.Body, err = r.content(""); err != nil {
@@ -86,39 +85,35 @@ func (s *Service) transaction(ctx context.Context, session *store.Session, req *
 	return resp, nil
 }
 
-// txStore is what step 3 reads and writes through: a Tx, or, where nothing has
-// to be locked or read after the write, the Session, whose one Write is a
-// transaction already and saves the round trips of BEGIN and COMMIT.
-type txStore interface {
-	reader
-	ReadAll(ctx context.Context, refs []string) (map[string]*store.Resource, error)
-	MatchAll(ctx context.Context, queries []*search.Query, limits []int) ([][]*store.Resource, error)
-	Write(ctx context.Context, changes []store.Change) error
-}
-
-// store is step 3.
+// store is step 3. Transactions that met with others wait for their turn, by
+// locks on the resources that they change.
 func (s *Service) store(ctx context.Context, session *store.Session, req *Request, b *txBundle) (results []*Response, err error) {
+	var named []string
 	plain := len(b.locks) == 0 && len(b.order) == 0
 	for _, te := range b.entries {
 		plain = plain && te.req.Kind.Writes()
+		if te.req.ID != "" && te.req.Kind.Writes() {
+			named = append(named, te.req.Type+"/"+te.req.ID)
+		}
 	}
 	w := writerOf(session, req)
+	run := func(st txStore) (err error) {
+		results, err = s.runTransaction(ctx, st, w, b)
+		return err
+	}
 	if plain {
-		for range attempts {
-			if results, err = s.runTransaction(ctx, session, w, b); !errors.Is(err, store.ErrConflict) {
-				break
-			}
-		}
+		err = settle(ctx, session, named, run)
 		return results, err
 	}
+	locks := b.locks
 	err = session.InTx(ctx, func(tx *store.Tx) error {
-		if err := tx.Lock(ctx, b.locks); err != nil {
+		if err := tx.Lock(ctx, locks); err != nil {
 			return err
 		}
-		results, err = s.runTransaction(ctx, tx, w, b)
-		return err
+		locks = append(slices.Clone(b.locks), named...) // if this is run again
+		return run(tx)
 	})
-	return results, err
+	return results, conflict(err)
 }
 
 // maxFaults is how many faults of a transaction are reported together.

@@ -35,32 +35,33 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 	if err := namesID(d.doc.Root(), req.Type, req.ID); err != nil {
 		return nil, err
 	}
+	var resp *Response
 	hidden := false
-	for range attempts {
-		var old *store.Resource
-		if old, err = session.Read(ctx, req.Type, req.ID); err != nil {
-			return nil, err
+	err = settle(ctx, session, []string{req.Type + "/" + req.ID}, func(st txStore) error {
+		old, err := st.Read(ctx, req.Type, req.ID)
+		if err != nil {
+			return err
 		}
-		if resp := s.notModified(req, old); resp != nil {
-			return resp, nil
+		if resp = s.notModified(req, old); resp != nil {
+			return nil
 		}
-		change, status, e := s.replacement(writerOf(session, req), req, d, req.ID, old)
-		if e != nil {
-			return nil, e
+		change, status, err := s.replacement(writerOf(session, req), req, d, req.ID, old)
+		if err != nil {
+			return err
 		}
-		if err = session.Write(ctx, []store.Change{change}); err == nil {
-			return s.written(req, status, &change, d.notes), nil
+		resp = s.written(req, status, &change, d.notes)
+		err = st.Write(ctx, []store.Change{change})
+		if errors.Is(err, store.ErrConflict) && old == nil && hidden {
+			// twice not there, and yet it cannot be made: it is not the caller's to see
+			return fhir.Errorf(403, fhir.CodeForbidden, "you may not write %s/%s", req.Type, req.ID)
 		}
-		if !errors.Is(err, store.ErrConflict) {
-			return nil, err
-		}
-		if old == nil && hidden {
-			return nil, fhir.Errorf(403, fhir.CodeForbidden, "you may not write %s/%s", req.Type, req.ID)
-		}
-		// twice not there, and yet it cannot be made: it is not the caller's to see
 		hidden = old == nil
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil, conflict(err)
+	return resp, nil
 }
 
 // replacement decides what a PUT does to the current version.
@@ -97,14 +98,7 @@ func (s *Service) updateWhere(ctx context.Context, session *store.Session, req *
 		return nil, err
 	}
 	var resp *Response
-	err = session.InTx(ctx, func(tx *store.Tx) error {
-		if err := tx.Lock(ctx, []string{c.lock}); err != nil {
-			return err
-		}
-		match, err := c.one(ctx, tx)
-		if err != nil {
-			return err
-		}
+	err = c.alone(ctx, session, func(tx *store.Tx, match *store.Resource) error {
 		id, old, err := s.target(ctx, tx, req.Type, d.doc.Root(), match)
 		if err != nil {
 			return err
@@ -131,7 +125,7 @@ func (s *Service) updateWhere(ctx context.Context, session *store.Session, req *
 		return tx.Write(ctx, []store.Change{change})
 	})
 	if err != nil {
-		return nil, conflict(err)
+		return nil, err
 	}
 	return resp, nil
 }

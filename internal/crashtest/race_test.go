@@ -181,7 +181,7 @@ func TestCrossingTransactions(t *testing.T) {
 	}
 	wg.Wait()
 	y.check(t, 200, 409, 412, 429, 503)
-	if y.counts[200] < requests/10 {
+	if y.counts[200] < requests*9/10 { // they wait for each other
 		t.Errorf("only %d of %d transactions went through", y.counts[200], requests)
 	}
 	conn := connect(t, url)
