@@ -189,15 +189,23 @@ func unhex(c byte) byte {
 	return 255
 }
 
-// joined makes one transaction of whole Bundles with at least n entries together.
+// joined makes one transaction of whole Bundles. What two of them hold, such as
+// the hospital of both patients, comes once.
 func joined(list []bundle) (bundle, error) {
 	out := bundle{body: []byte(`{"resourceType":"Bundle","type":"transaction","entry":[`)}
+	seen := map[string]bool{}
 	for _, b := range list {
 		doc, err := fhir.Parse(b.body, bigLimits)
 		if err != nil {
 			return bundle{}, fmt.Errorf("read a Bundle: %w", err)
 		}
 		for e := doc.Root().Get("entry").First(); e.Valid(); e = e.Next() {
+			if url := e.Get("fullUrl").Text(); url != "" {
+				if seen[url] {
+					continue
+				}
+				seen[url] = true
+			}
 			if out.entries > 0 {
 				out.body = append(out.body, ',')
 			}
