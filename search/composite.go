@@ -53,6 +53,7 @@ func (r *Registry) plantComposite(t *typeIndex, p *Param, branches []branch) err
 			}
 			p.indexed = true
 			t.tree.add(base, leaf{p: p, typ: base.typ, parts: parts})
+			p.places = append(p.places, placeOf(&base, parts))
 		}
 	}
 	return nil

@@ -199,8 +199,9 @@ func (p *parser) cond(types []string, name, value string) (cond, error) {
 	return p.term(ps, types, modifier, name, value)
 }
 
-// params finds a parameter in all the types given; types that lack it make it
-// unknown unless none is asked for by name.
+// params finds a parameter in all the types given, by the parameters that have
+// its rows: there may be several of a type. Types that lack it make it unknown
+// unless none is asked for by name.
 func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 	var out []*Param
 	for _, t := range types {
@@ -224,7 +225,7 @@ func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 		if len(out) > 0 && out[0].Type != sp.Type {
 			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the parameter is of type %s in %s but %s in %s; search these types one by one", name, out[0].Type, out[0].resource, sp.Type, t)
 		}
-		out = append(out, sp)
+		out = append(out, sp.stored()...)
 	}
 	return out, nil
 }
@@ -303,7 +304,7 @@ func (p *parser) term(ps []*Param, types []string, modifier, name, value string)
 // method for each type of parameter, beside its extraction.
 type valueReader struct {
 	p        *parser
-	ps       []*Param // one for each of types
+	ps       []*Param // of types
 	types    []string
 	name     string // as the client wrote it
 	modifier string

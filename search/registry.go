@@ -62,6 +62,9 @@ type Param struct {
 	hasIdent   bool // Identifier, ContactPoint: a row for each searched form
 	valueSets  []string
 	components []*component
+
+	places []string // where it finds its values
+	parts  []*Param // those that find the same together; it has no rows of its own
 }
 
 // typeIndex is what the registry knows of one resource type.
@@ -148,6 +151,7 @@ func (r *Registry) compileType(name string) *typeIndex {
 			r.plant(t, p)
 		}
 	}
+	t.cover()
 	return t
 }
 

@@ -18,11 +18,11 @@ import (
 
 // sorter tells where the value of a sort key is found.
 type sorter struct {
-	kind    string // id, lu, mark, token, code (a token of which a resource has one), ref
+	kind    string // id, lu, mark, extreme, token, code (a token of which a resource has one), ref
 	rel     Relation
 	column  string
 	sqlType string
-	keys    []int64   // mark: one for each type
+	keys    []int64   // mark: one for each type; extreme: several
 	ps      []ParamID // token, ref
 	// ref, in a chain: the types it goes to, and what is looked at there.
 	targets []string
@@ -59,7 +59,7 @@ func (c *compilation) sortRows(s sorter, desc bool, rid string, types []string) 
 	case "id", "lu":
 		res, x := c.from(Resource, types, "x")
 		return x + "." + s.column, res, x + ".rid = " + rid
-	case "mark":
+	case "mark", "extreme":
 		rel, x := c.from(s.rel, types, "x")
 		return x + "." + s.column, rel, and(x+".rid = "+rid, in(c, x+".k", s.keys), x+"."+mark(desc))
 	case "token", "code":
@@ -446,6 +446,14 @@ func (p *parser) sorter(types []string, code, name string) (sorter, error) {
 		}
 		one.keys, one.ps = append(s.keys, sp.key), append(s.ps, sp.ID)
 		s = one
+	}
+	if len(ps) > len(types) { // the least or greatest value may be any one's
+		switch s.kind {
+		case "mark":
+			s.kind = "extreme"
+		case "code":
+			s.kind = "token"
+		}
 	}
 	return s, nil
 }

@@ -148,6 +148,11 @@ func (r *Registry) tryPlant(t *typeIndex, p *Param) error {
 			}
 			targets = append(targets, r.targetsOf(p, jp)...)
 			t.tree.add(jp, leaf{p: p, typ: jp.typ, is: jp.is, presence: b.presence, part: jp.part})
+			place := jp.place()
+			if b.presence {
+				place += "?"
+			}
+			p.places = append(p.places, place)
 		}
 		if b.presence && !slices.Contains(t.presence, p) {
 			t.presence = append(t.presence, p)

@@ -152,16 +152,20 @@ func mix() []query {
 				return instance{}, false
 			}
 			system, code, _ := strings.Cut(q.code, "|")
-			kinds := []string{"main"}
+			kinds, rows := []string{"main"}, []string{"code-value-quantity"}
 			if strings.HasPrefix(param, "combo") {
-				kinds = []string{"main", "component"}
+				kinds, rows = []string{"main", "component"}, []string{"code-value-quantity", "component-code-value-quantity"}
+			}
+			keys := make([]int64, len(rows))
+			for i, p := range rows {
+				keys[i] = rawKey(paramID("Observation", p), "c", system, strings.ToLower(code))
 			}
 			return instance{path("Observation", param, q.code+"$gt"+q.value+"|"+q.system+"|"+q.unit),
-				[]any{rawKey(paramID("Observation", param), "c", system, strings.ToLower(code)), q.value, rawKey(0, "uc", q.unit)},
+				[]any{keys, q.value, rawKey(0, "uc", q.unit)},
 				[]any{q.code, q.value, q.system, q.unit, kinds}}, ok
 		}
 	}
-	const byQuantity = "SELECT DISTINCT rid FROM idx_quantity WHERE k = $1 AND hi > $2::text::numeric AND unit = $3"
+	const byQuantity = "SELECT DISTINCT rid FROM idx_quantity WHERE k = ANY($1::int8[]) AND hi > $2::text::numeric AND unit = $3"
 	const oracleQuantity = "SELECT DISTINCT ref, null::text FROM o_quantity WHERE code = $1 AND value > $2::text::numeric AND system = $3 AND unit = $4 AND kind = ANY($5::text[])"
 	return []query{
 		{

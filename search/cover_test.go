@@ -1,0 +1,44 @@
+package search
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"ingle/fhir/r4"
+)
+
+func TestCover(t *testing.T) {
+	t.Parallel()
+	r := NewRegistry(r4.Definitions())
+	var got []string
+	for _, typ := range r.allTypes {
+		for _, p := range r.Params(typ) {
+			if p.parts == nil {
+				continue
+			}
+			var parts []string
+			for _, q := range p.parts {
+				parts = append(parts, q.Code)
+			}
+			slices.Sort(parts)
+			got = append(got, typ+"."+p.Code+" = "+strings.Join(parts, " + "))
+		}
+	}
+	want := []string{
+		"CapabilityStatement.version = fhirversion",
+		"Observation.combo-code = code + component-code",
+		"Observation.combo-code-value-concept = code-value-concept + component-code-value-concept",
+		"Observation.combo-code-value-quantity = code-value-quantity + component-code-value-quantity",
+		"Observation.combo-data-absent-reason = component-data-absent-reason + data-absent-reason",
+		"Observation.combo-value-concept = component-value-concept + value-concept",
+		"Observation.combo-value-quantity = component-value-quantity + value-quantity",
+		"Patient.phonetic = name",
+		"Person.phonetic = name",
+		"Practitioner.phonetic = name",
+		"RelatedPerson.phonetic = name",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("without rows of their own are\n%s", strings.Join(got, "\n"))
+	}
+}
