@@ -22,6 +22,14 @@ func (p *parser) deeper(name string) error {
 // chain reads head.tail=value, where head is a reference parameter with or
 // without the type it is to point to.
 func (p *parser) chain(types []string, head, tail, name, value string) (cond, error) {
+	next, _, _ := strings.Cut(strings.SplitN(tail, ".", 2)[0], ":")
+	return p.chainTo(types, head, next, name, func(t string) (cond, error) { return p.cond([]string{t}, tail, value) })
+}
+
+// chainTo is a chain from the reference parameter of head; of gives the condition
+// on what it points to, for each type. next is what the condition begins with,
+// for a message.
+func (p *parser) chainTo(types []string, head, next, name string, of func(typ string) (cond, error)) (cond, error) {
 	if err := p.deeper(name); err != nil {
 		return nil, err
 	}
@@ -36,7 +44,7 @@ func (p *parser) chain(types []string, head, tail, name, value string) (cond, er
 	}
 	var first error
 	for _, t := range may {
-		k, err := p.cond([]string{t}, tail, value)
+		k, err := of(t)
 		if err != nil {
 			if _, unknown := err.(*unknownParameter); !unknown || len(may) == 1 {
 				return nil, p.within(err, name)
@@ -55,7 +63,6 @@ func (p *parser) chain(types []string, head, tail, name, value string) (cond, er
 		out.targets = append(out.targets, to)
 	}
 	if len(out.targets) == 0 {
-		next, _, _ := strings.Cut(strings.SplitN(tail, ".", 2)[0], ":")
 		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), ps[0].Code, next)}
 	}
 	return out, nil

@@ -10,11 +10,12 @@ import (
 //
 //	filter  = term { ("and" | "or") term }         and binds closer than or
 //	term    = "not" "(" filter ")" | "(" filter ")" | path op value
-//	path    = a parameter, or a chain of them: subject.name, subject:Patient.name
+//	path    = a parameter, or a chain of them: subject.name, subject:Patient.name,
+//	          subject[gender eq male].name for what meets another filter besides
 //	op      = eq ne co sw ew gt lt ge le ap sa eb pr po ss sb in ni re
 //	value   = a string in quotes, or anything up to a blank or parenthesis
 //
-// Filters in brackets (related[type eq comp].target) are not supported.
+// A filter in brackets stands behind a reference and is about what it points to.
 
 // filterDepth bounds the parentheses of a filter, filterTerms its terms.
 const (
@@ -29,11 +30,16 @@ type filterParser struct {
 	at    int
 	depth int
 	terms int
+	// bracket: a closing bracket ends a word.
+	bracket int
 }
 
 func (p *parser) parseFilter(types []string, value string) (cond, error) {
 	f := &filterParser{p: p, types: types, src: value}
 	k, err := f.or()
+	if u, ok := err.(*unknownParameter); ok {
+		err = u.err // a part of a filter cannot be left out
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +72,7 @@ func (f *filterParser) blank() {
 func (f *filterParser) word() string {
 	f.blank()
 	start := f.at
-	for f.at < len(f.src) && strings.IndexByte(" \t\n()", f.src[f.at]) < 0 {
+	for f.at < len(f.src) && strings.IndexByte(" \t\n()", f.src[f.at]) < 0 && (f.bracket == 0 || f.src[f.at] != ']') {
 		f.at++
 	}
 	return f.src[start:f.at]
@@ -184,14 +190,12 @@ func (f *filterParser) value() (string, error) {
 // comparison reads path op value and hands it on as the search it stands for.
 func (f *filterParser) comparison() (cond, error) {
 	f.blank()
-	start := f.at
+	if head, bracket := f.link(); head != "" {
+		return f.linked(head, bracket)
+	}
 	path := f.word()
 	if path == "" {
 		return nil, f.fail("a search parameter is expected")
-	}
-	if strings.ContainsAny(path, "[]") {
-		f.at = start
-		return nil, f.fail("filters in brackets are not supported")
 	}
 	op := strings.ToLower(f.word())
 	opAt := f.at
@@ -256,6 +260,48 @@ func (f *filterParser) comparison() (cond, error) {
 	return nil, f.fail("an operator is expected: one of eq, ne, co, sw, ew, gt, lt, ge, le, ap, sa, eb, pr, po, ss, sb, in, ni and re")
 }
 
+// link takes the first reference of a path that has brackets, up to the bracket or
+// the point behind it; "" where the path has none.
+func (f *filterParser) link() (head string, bracket bool) {
+	path := f.src[f.at:]
+	if i := strings.IndexAny(path, " \t\n()[]"); i < 0 || path[i] != '[' {
+		return "", false
+	}
+	i := strings.IndexAny(path, ".[")
+	f.at += i + 1
+	return path[:i], path[i] == '['
+}
+
+// linked reads what stands behind link: the filter in brackets, and the rest of
+// the comparison, both about what the reference points to.
+func (f *filterParser) linked(head string, bracket bool) (cond, error) {
+	start, end, types := f.at, f.at, f.types
+	defer func() { f.at, f.types = max(end, f.at), types }()
+	return f.p.chainTo(types, head, "", "_filter", func(t string) (cond, error) {
+		f.at, f.types = start, []string{t}
+		var parts []cond
+		if bracket {
+			f.bracket++
+			k, err := f.or()
+			f.bracket--
+			if err != nil {
+				return nil, err
+			}
+			if f.blank(); !strings.HasPrefix(f.src[f.at:], "].") {
+				return nil, f.fail("a closing bracket is expected, and a point behind it")
+			}
+			f.at += len("].")
+			parts = append(parts, k)
+		}
+		k, err := f.comparison()
+		if err != nil {
+			return nil, err
+		}
+		end = max(end, f.at)
+		return both(append(parts, k)), nil
+	})
+}
+
 // kind is the type of the parameter at the end of a path, "" where it is not known.
 func (f *filterParser) kind(path string) string {
 	types := f.types
@@ -293,9 +339,6 @@ func (f *filterParser) search(path, modifier, value string) (cond, error) {
 	f.p.inFilter++
 	defer func() { f.p.inFilter-- }()
 	k, err := f.p.cond(f.types, name, value)
-	if u, ok := err.(*unknownParameter); ok {
-		err = u.err // a part of a filter cannot be left out
-	}
 	if err != nil {
 		return nil, f.p.within(err, "_filter")
 	}

@@ -247,8 +247,8 @@ var allowed = map[string][]string{
 	"date":      {"missing"},
 	"string":    {"missing", "exact", "contains"},
 	"token":     {"missing", "not", "of-type", "text", "in", "not-in", "above", "below"},
-	"reference": {"missing", "identifier"},
-	"composite": {"missing"},
+	"reference": {"missing", "identifier", "above", "below"},
+	"composite": {},
 	"quantity":  {"missing"},
 	"uri":       {"missing", "above", "below"},
 	"special":   {"missing"},
@@ -268,6 +268,9 @@ func (p *parser) term(ps []*Param, types []string, modifier, name, value string)
 	}
 	isType := sp.Type == "reference" && p.r.defs.IsResourceType(modifier)
 	own := p.inFilter > 0 && (sp.Type == "string" && (modifier == "exact-folded" || modifier == "ends") || sp.Type == "date" && modifier == "overlaps")
+	if modifier != "" && sp.Type == "composite" {
+		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a composite parameter has no modifiers; ask for each of its parts", name)
+	}
 	if modifier != "" && !isType && !own && !slices.Contains(allowed[sp.Type], modifier) {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a parameter of type %s has no modifier :%s; it may have %s", name, sp.Type, modifier, modifiersOf(sp.Type))
 	}
@@ -367,9 +370,6 @@ func missing(ps []*Param, types []string, name, value string) (cond, error) {
 		if s.rel == Token || s.rel == Ref {
 			s.ps = append(s.ps, sp.ID)
 			continue
-		}
-		if sp.Type == "composite" {
-			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: :missing of a composite parameter is not supported; ask for each of its parts", name)
 		}
 		s.keys = append(s.keys, sp.key)
 	}

@@ -161,8 +161,11 @@ func contains(list []string, s string) bool {
 
 // reference reads the values of a reference parameter.
 func (v *valueReader) reference() (cond, error) {
-	if v.modifier == "identifier" {
+	switch v.modifier {
+	case "identifier":
 		return v.referenceIdentifier()
+	case "above", "below":
+		return v.hierarchy()
 	}
 	s := &scan{rel: Ref, types: v.types, unique: true, order: rankReference}
 	for _, value := range v.values {
