@@ -20,6 +20,7 @@ func withUsers(t *testing.T, users map[string][]string) (s *servertest.Server, a
 		"b":      {Paths: []string{"/programs/b"}, Methods: []string{"*"}},
 		"read-a": {Paths: []string{"/programs/a"}, Methods: []string{"read"}},
 		"all":    {Paths: []string{"/"}, Methods: []string{"*"}},
+		"admin":  {Paths: []string{"/"}, Methods: []string{"*"}, Admin: true},
 	}}
 	for name, roles := range users {
 		hash, err := authz.HashPassword(name)
@@ -100,6 +101,30 @@ func TestLabels(t *testing.T) {
 	s.Do("PATCH", "/Patient/b1", `[{"op":"add","path":"/active","value":true}]`, append(as("reader"), "Content-Type", "application/json-patch+json")...).Is(403)
 	s.Delete("/Patient/b1", as("reader")...).Is(403)
 	s.Delete("/Patient/b1", as("ann")...).Is(204)
+}
+
+// What holds for everybody is for administrators to write; what a project
+// writes is its own.
+func TestSteering(t *testing.T) {
+	t.Parallel()
+	s, as := withUsers(t, map[string][]string{"ann": {"a"}, "root": {"all"}, "chief": {"admin"}})
+	set := func(id, security string) string {
+		return `{"resourceType":"ValueSet","id":"` + id + `","url":"http://x.org/` + id + `","status":"active"` + security + `}`
+	}
+	param := `{"resourceType":"SearchParameter","id":"sp","url":"http://x.org/sp","name":"x","status":"active","description":"x","code":"x","base":["Patient"],"type":"string","expression":"Patient.language"}`
+	labelA := `,"meta":{"security":[{"system":"urn:gen3:authz","code":"/programs/a"}]}`
+	s.Put("/SearchParameter/sp", param, as("root")...).Is(403).Has("administrators")
+	s.Put("/SearchParameter/sp", param, as("chief")...).Is(201)
+	s.Delete("/SearchParameter/sp", as("root")...).Is(403)
+	s.Put("/ValueSet/own", set("own", ""), as("ann")...).Is(201).Has("/programs/a") // it gets her label
+	s.Put("/ValueSet/own", set("own", ""), as("root")...).Is(200).Has("/programs/a")
+	s.Post("/ValueSet/own/$meta-delete", metaParameters(`{"security":[`+fmt.Sprintf(labelAt, "/programs/a")+`]}`), as("root")...).Is(403)
+	s.Put("/ValueSet/all", set("all", ""), as("root")...).Is(403)
+	s.Put("/ValueSet/all", set("all", ""), as("chief")...).Is(201)
+	s.Put("/ValueSet/all", set("all", labelA), as("root")...).Is(403)
+	s.Do("PATCH", "/ValueSet/all", `[{"op":"add","path":"/name","value":"N"}]`, append(as("root"), "Content-Type", "application/json-patch+json")...).Is(403)
+	s.Post("", transaction(entryOf("", set("two", ""), "PUT", "ValueSet/two")), as("root")...).Is(403)
+	s.Put("/ConceptMap/m", `{"resourceType":"ConceptMap","id":"m","status":"draft"}`, as("root")...).Is(201)
 }
 
 // A page link is worth nothing in other hands.

@@ -128,9 +128,18 @@ func (r *reader) mayWrite(c *Change) error {
 	if !r.scope.Narrow(c.Type, method).Allowed {
 		return fhir.Errorf(403, fhir.CodeForbidden, "your scopes do not allow you to %s %s", method, c.Type)
 	}
-	switch method {
-	case authz.Delete:
+	if c.Old != nil && !c.Old.Deleted() {
+		if err := r.scope.MaySteer(c.Type, c.Old.Labels); err != nil {
+			return err
+		}
+	}
+	if method == authz.Delete {
 		return r.scope.MayDelete(c.Old.Labels)
+	}
+	if err := r.scope.MaySteer(c.Type, c.Labels); err != nil {
+		return err
+	}
+	switch method {
 	case authz.Create:
 		if c.Old != nil && !slices.Equal(c.Old.Labels, c.Labels) {
 			// with the deleted resource its history would change hands

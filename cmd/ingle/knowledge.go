@@ -29,13 +29,14 @@ type knowledge struct {
 	parameters  *parameters        // search parameters that are stored
 	stored      *store.Conformance // what is stored, by canonical URL, as each caller may see it
 	log         *slog.Logger
+	labels      string // system of the security labels
 
 	mu    sync.Mutex
 	since map[string]time.Time // by resource type: the last change that was seen
 }
 
 func newKnowledge(c *config.Config, defs *fhir.Definitions, registry *search.Registry, log *slog.Logger) (*knowledge, error) {
-	k := &knowledge{packages: profiles.NewRegistry(defs), all: profiles.NewRegistry(defs), log: log, since: map[string]time.Time{},
+	k := &knowledge{packages: profiles.NewRegistry(defs), all: profiles.NewRegistry(defs), log: log, labels: c.Auth.Labels.System, since: map[string]time.Time{},
 		parameters: &parameters{registry: registry, log: log, byID: map[string]*parameter{}, ready: map[string]bool{}, failed: map[string]bool{}}}
 	guide, err := ncpi.Package()
 	if err != nil {
@@ -92,7 +93,15 @@ func (k *knowledge) committed(changes []store.Change) {
 	}
 }
 
+// changed goes by a stored resource from now on, or no longer where body is
+// nil or it belongs to a project.
 func (k *knowledge) changed(resourceType, id string, body []byte) {
+	if body != nil && profiles.IsConformance(resourceType) {
+		doc, err := fhir.Parse(body, fhir.Limits{})
+		if err != nil || !authz.Steers(resourceType, authz.LabelPaths(doc, k.labels)) {
+			body = nil
+		}
+	}
 	if resourceType == "SearchParameter" {
 		k.parameters.changed(id, body)
 	}

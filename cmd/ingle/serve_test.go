@@ -167,6 +167,29 @@ func TestSearchParameterOfAUser(t *testing.T) {
 	stop()
 }
 
+// A search parameter or profile that belongs to a project is not in force for
+// everybody.
+func TestConformanceOfAProject(t *testing.T) {
+	t.Parallel()
+	base, _ := start(t, pgtest.New(t))
+	label := `"meta":{"security":[{"system":"urn:gen3:authz","code":"/programs/a"}]},`
+	if code, text := request(t, http.MethodPut, base+"/SearchParameter/tongue", `{"resourceType":"SearchParameter","id":"tongue",`+label+`"url":"http://example.org/SearchParameter/tongue","name":"tongue",
+		"status":"active","description":"The language","code":"tongue","base":["Patient"],"type":"token","expression":"Patient.language"}`); code != 201 {
+		t.Fatal(text)
+	}
+	if code, text := request(t, http.MethodPost, base+"/StructureDefinition", `{"resourceType":"StructureDefinition",`+label+`"url":"http://example.org/p","name":"P","status":"active","kind":"resource","abstract":false,
+		"type":"Patient","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient","derivation":"constraint","differential":{"element":[{"id":"Patient","path":"Patient"},{"id":"Patient.birthDate","path":"Patient.birthDate","min":1}]}}`); code != 201 {
+		t.Fatal(text)
+	}
+	if code, text := request(t, http.MethodPost, base+"/Patient", `{"resourceType":"Patient","meta":{"profile":["http://example.org/p"]}}`); code != 201 {
+		t.Errorf("a project's profile is in force: %d %s", code, text)
+	}
+	time.Sleep(2 * followEvery)
+	if code, text := request(t, http.MethodGet, base+"/Patient?tongue=en", ""); code != 400 || strings.Contains(text, "index") {
+		t.Errorf("a project's search parameter is in force: %d %s", code, text)
+	}
+}
+
 // A profile that is stored is in force at once.
 func TestStoredProfile(t *testing.T) {
 	t.Parallel()
