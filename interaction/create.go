@@ -18,7 +18,7 @@ func (s *Service) create(ctx context.Context, session *store.Session, req *Reque
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.draft(ctx, req.Type, body, s.stored(session, req))
+	d, err := s.draft(ctx, req.Type, body, s.around(session, req))
 	if err != nil {
 		return nil, err
 	}

@@ -24,9 +24,9 @@ type draft struct {
 	notes []fhir.Issue
 }
 
-// draft reads a resource of the given type from a request's body. Validation
-// finds what it refers to in stored.
-func (s *Service) draft(ctx context.Context, typ string, body []byte, stored *profiles.Stored) (*draft, error) {
+// draft reads a resource of the given type from a request's body. around is
+// what validation knows besides.
+func (s *Service) draft(ctx context.Context, typ string, body []byte, around profiles.Around) (*draft, error) {
 	if len(body) == 0 {
 		return nil, fhir.Errorf(400, fhir.CodeRequired, "the request has no body; a %s resource is expected", typ)
 	}
@@ -34,7 +34,7 @@ func (s *Service) draft(ctx context.Context, typ string, body []byte, stored *pr
 	if err != nil {
 		return nil, err
 	}
-	notes, err := s.check(ctx, typ, doc.Root(), stored)
+	notes, err := s.check(ctx, typ, doc.Root(), around)
 	if err != nil {
 		return nil, err
 	}

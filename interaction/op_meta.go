@@ -153,7 +153,7 @@ func (s *Service) givenMeta(ctx context.Context, req *Request) (fhir.Node, error
 	if doc == nil {
 		return fhir.Node{}, fhir.Errorf(400, fhir.CodeRequired, "$%s needs a body: Parameters with the parameter meta (valueMeta)", req.Operation.Name)
 	}
-	if _, err := s.check(ctx, "Parameters", doc.Root(), nil); err != nil {
+	if _, err := s.format.Validate(ctx, doc.Root(), s.around(nil, req)); err != nil {
 		return fhir.Node{}, err
 	}
 	var meta fhir.Node
@@ -200,7 +200,7 @@ func (s *Service) amended(ctx context.Context, session *store.Session, old *stor
 		return nil, meta.Raw(), nil
 	}
 	if profiles { // what the resource claims to be must hold
-		if _, err := s.check(ctx, old.Type, doc.Root(), nil); err != nil {
+		if _, err := s.check(ctx, old.Type, doc.Root(), s.around(session, &Request{})); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -15,7 +15,7 @@ func ValidateOperation(v *profiles.Validator) *Operation {
 	return &Operation{
 		Name: "validate", Definition: "http://hl7.org/fhir/OperationDefinition/Resource-validate", System: true, Type: true, Instance: true,
 		Do: func(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
-			call := profiles.Call{Type: req.Type, ID: req.ID, Stored: storedDoc(session, req), Around: profiles.Around{Stored: storedFor(session, req, v.Registry().Definitions())}}
+			call := profiles.Call{Type: req.Type, ID: req.ID, Stored: storedDoc(session, req), Around: around(session, req, v.Registry().Definitions())}
 			for _, kv := range req.Query {
 				switch kv.Name {
 				case "mode":

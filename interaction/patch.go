@@ -47,7 +47,7 @@ func (s *Service) patch(ctx context.Context, session *store.Session, req *Reques
 
 // patchOne applies a patch to the current version and stores what comes of it.
 func (s *Service) patchOne(ctx context.Context, session *store.Session, st txStore, req *Request, p *patchDoc, old *store.Resource) (*Response, error) {
-	change, notes, err := s.patched(ctx, writerOf(session, req), req, p, old, s.stored(st, req))
+	change, notes, err := s.patched(ctx, writerOf(session, req), req, p, old, s.around(st, req))
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (s *Service) patchOf(req *Request) (*patchDoc, error) {
 }
 
 // patched makes the change that a patch does to the current version.
-func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchDoc, old *store.Resource, stored *profiles.Stored) (store.Change, []fhir.Issue, error) {
+func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchDoc, old *store.Resource, around profiles.Around) (store.Change, []fhir.Issue, error) {
 	if old == nil {
 		return store.Change{}, nil, unknown(req.Type, req.ID)
 	}
@@ -148,7 +148,7 @@ func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchD
 	if err != nil {
 		return store.Change{}, nil, err
 	}
-	d, err := s.draft(ctx, old.Type, out, stored)
+	d, err := s.draft(ctx, old.Type, out, around)
 	if err != nil {
 		if fe := fhir.AsError(err); fe != nil { // lines and columns would be of a document that the client does not know
 			for i := range fe.Issues {

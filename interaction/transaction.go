@@ -138,14 +138,14 @@ func (s *Service) readTransaction(ctx context.Context, session *store.Session, r
 		}
 		i++
 	}
-	if err := s.checkTransaction(ctx, b, s.stored(session, req), &faults); err != nil {
+	if err := s.checkTransaction(ctx, b, s.around(session, req), &faults); err != nil {
 		return nil, err
 	}
 	return b, faults.err()
 }
 
 // checkTransaction validates the resources of a transaction, on all processors.
-func (s *Service) checkTransaction(ctx context.Context, b *txBundle, stored *profiles.Stored, faults *txFaults) error {
+func (s *Service) checkTransaction(ctx context.Context, b *txBundle, around profiles.Around, faults *txFaults) error {
 	errs := make([]error, len(b.entries))
 	var wait errgroup.Group
 	wait.SetLimit(runtime.GOMAXPROCS(0))
@@ -155,7 +155,9 @@ func (s *Service) checkTransaction(ctx context.Context, b *txBundle, stored *pro
 			for i := from; i < min(from+together, len(b.entries)); i++ {
 				te := b.entries[i]
 				if k := te.req.Kind; k == Create || k == Update {
-					te.notes, errs[i] = s.checkAround(ctx, te.req.Type, te.resource, profiles.Around{Entry: b.neighbour(s.restfulBase(te.fullURL)), Stored: stored})
+					around := around
+					around.Entry = b.neighbour(s.restfulBase(te.fullURL))
+					te.notes, errs[i] = s.check(ctx, te.req.Type, te.resource, around)
 				}
 			}
 			return nil

@@ -263,7 +263,7 @@ func (s *Service) changeOf(ctx context.Context, tx txStore, w writer, b *txBundl
 		return nil
 	}
 	if r.Kind == Patch {
-		change, notes, err := s.patched(ctx, w, r, te.patch, p.old[i], s.stored(tx, r))
+		change, notes, err := s.patched(ctx, w, r, te.patch, p.old[i], s.around(tx, r))
 		if err != nil {
 			return txRead(err)
 		}

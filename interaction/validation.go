@@ -24,14 +24,9 @@ func baseValidator(defs *fhir.Definitions, mode profiles.Mode) (Validator, error
 	return v.Gate(), nil
 }
 
-// check validates a resource of its own. It returns what does not keep it from
-// being stored. What it refers to is found in stored, nil for nowhere.
-func (s *Service) check(ctx context.Context, typ string, n fhir.Node, stored *profiles.Stored) ([]fhir.Issue, error) {
-	return s.checkAround(ctx, typ, n, profiles.Around{Stored: stored})
-}
-
-// checkAround is check for a resource in whatever document it stands.
-func (s *Service) checkAround(ctx context.Context, typ string, n fhir.Node, around profiles.Around) ([]fhir.Issue, error) {
+// check validates a resource in whatever document it stands. It returns what
+// does not keep it from being stored.
+func (s *Service) check(ctx context.Context, typ string, n fhir.Node, around profiles.Around) ([]fhir.Issue, error) {
 	if n.Kind() == fhir.Object {
 		if name := n.Get("resourceType"); name.Kind() == fhir.String && name.Text() != typ && s.cfg.Definitions.IsResourceType(name.Text()) {
 			return nil, fhir.Errorf(400, fhir.CodeInvalid, "the resource is a %s, but a %s is expected here", name.Text(), typ).AtNode(name)
@@ -46,12 +41,18 @@ type readsAll interface {
 	ReadAll(ctx context.Context, refs []string) (map[string]*store.Resource, error)
 }
 
-// stored gives validation what references lead to, as the caller may see it.
-func (s *Service) stored(r readsAll, req *Request) *profiles.Stored {
-	return storedFor(r, req, s.cfg.Definitions)
+// around gives validation what is around the resources of a request: what their
+// references lead to, as the caller may see it; r may be nil, then nothing is
+// read.
+func (s *Service) around(r readsAll, req *Request) profiles.Around {
+	return around(r, req, s.cfg.Definitions)
 }
 
-func storedFor(r readsAll, req *Request, defs *fhir.Definitions) *profiles.Stored {
+func around(r readsAll, req *Request, defs *fhir.Definitions) profiles.Around {
+	out := profiles.Around{Project: req.ResourcePath}
+	if r == nil {
+		return out
+	}
 	read := func(ctx context.Context, refs []string) (map[string][]byte, error) {
 		found, err := r.ReadAll(ctx, refs)
 		if err != nil {
@@ -65,5 +66,6 @@ func storedFor(r readsAll, req *Request, defs *fhir.Definitions) *profiles.Store
 		}
 		return bodies, nil
 	}
-	return profiles.NewStored(read, []string{req.BaseURL}, defs.IsResourceType)
+	out.Stored = profiles.NewStored(read, []string{req.BaseURL}, defs.IsResourceType)
+	return out
 }

@@ -55,7 +55,7 @@ func (r *run) claims(it *item, contained bool) {
 	if r.v.cfg.VitalSigns && it.typ == "Observation" {
 		r.vitalSign(it)
 	}
-	if useRules && len(rules.AtLeastOne) > 0 {
+	if useRules && len(rules.AtLeastOne) > 0 && r.bound(it) {
 		r.atLeastOne(it, rules.AtLeastOne, claimed)
 	}
 }
@@ -115,6 +115,30 @@ func (r *run) claimUnknown(at fhir.Node, url string, err error, allowed bool) {
 		return
 	}
 	r.report(severity, fhir.CodeException, at, url, "the profile %s cannot be used: %v", url, err)
+}
+
+// bound tells whether a resource is of one of the projects that atLeastOne is
+// for.
+func (r *run) bound(it *item) bool {
+	cfg := &r.v.cfg
+	if len(cfg.Projects) == 0 {
+		return true
+	}
+	under := func(path string) bool {
+		return slices.ContainsFunc(cfg.Projects, func(p string) bool {
+			rest, ok := strings.CutPrefix(path, strings.TrimSuffix(p, "/"))
+			return ok && (rest == "" || rest[0] == '/')
+		})
+	}
+	if r.opts.Around.Project != "" && under(r.opts.Around.Project) {
+		return true
+	}
+	for l := it.n.Get("meta").Get("security").First(); l.Valid(); l = l.Next() {
+		if l.Get("system").Text() == cfg.LabelSystem && under(l.Get("code").Text()) {
+			return true
+		}
+	}
+	return false
 }
 
 // atLeastOne asks that one of the profiles in a list is claimed and followed.

@@ -25,6 +25,12 @@ type Config struct {
 	FailFast  bool             // stop at the first error
 	MaxIssues int              // of one resource; default 500
 
+	// Projects are the resource paths whose resources Rules.AtLeastOne binds,
+	// with all below them; nil: it binds all. A resource belongs where its
+	// security labels of the system LabelSystem say.
+	Projects    []string
+	LabelSystem string
+
 	// Alone keeps the validation of writes from reading what references lead
 	// to: resolve() finds what is in the same request only, and the profiles
 	// that a reference asks of its target are checked there alone.

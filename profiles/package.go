@@ -29,6 +29,18 @@ type Package struct {
 // ID is "name#version", the origin of the package's resources in a Registry.
 func (p *Package) ID() string { return p.Name + "#" + p.Version }
 
+// Only returns the package with the resources of some types alone.
+func (p *Package) Only(resourceTypes ...string) *Package {
+	part := *p
+	part.Resources = nil
+	for _, src := range p.Resources {
+		if doc, err := fhir.Parse(src, limits); err == nil && slices.Contains(resourceTypes, doc.Root().Get("resourceType").Text()) {
+			part.Resources = append(part.Resources, src)
+		}
+	}
+	return &part
+}
+
 // Bounds of a package's archive. Nothing of it is ever written to a disk.
 const (
 	maxPackageFiles = 50_000
@@ -130,46 +142,79 @@ func (r *Registry) Load(p *Package) error {
 	return nil
 }
 
+// ReadPackages reads packages from .tgz files and folders of them. Each one comes
+// after those that it depends on.
+func ReadPackages(paths ...string) ([]*Package, error) {
+	var out []*Package
+	for _, p := range paths {
+		err := filepath.WalkDir(p, func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || name != p && !strings.HasSuffix(name, ".tgz") {
+				return err
+			}
+			read, err := readPackageFile(name)
+			if err != nil {
+				return fmt.Errorf("%s: %w", filepath.Base(name), err)
+			}
+			out = append(out, read)
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("profiles: packages: %w", err)
+		}
+	}
+	return inOrder(out), nil
+}
+
+// inOrder puts packages behind those that they depend on, else by name.
+func inOrder(packages []*Package) []*Package {
+	slices.SortFunc(packages, func(a, b *Package) int { return strings.Compare(a.ID(), b.ID()) })
+	var out []*Package
+	placed := map[*Package]bool{}
+	var place func(p *Package)
+	place = func(p *Package) {
+		if placed[p] {
+			return
+		}
+		placed[p] = true
+		for _, q := range packages {
+			if p.DependsOn(q.ID()) {
+				place(q)
+			}
+		}
+		out = append(out, p)
+	}
+	for _, p := range packages {
+		place(p)
+	}
+	return out
+}
+
+// DependsOn tells whether the package with an id ("name#version") is one that
+// this one depends on.
+func (p *Package) DependsOn(id string) bool {
+	for name, version := range p.Dependencies {
+		if satisfies(id, name, version) {
+			return true
+		}
+	}
+	return false
+}
+
 // LoadFiles loads packages from .tgz files and folders of them, with what they
 // depend on as far as the folders hold it. missing names dependencies that are
 // not there; those on the core specification and on hl7.terminology are not
 // meant, their content is part of the definitions or cannot be had in full.
-func (r *Registry) LoadFiles(paths ...string) (loaded, missing []string, err error) {
-	var files []string
-	for _, p := range paths {
-		info, err := os.Stat(p)
-		if err != nil {
-			return nil, nil, fmt.Errorf("profiles: packages: %w", err)
-		}
-		if !info.IsDir() {
-			files = append(files, p)
-			continue
-		}
-		err = filepath.WalkDir(p, func(name string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() && strings.HasSuffix(name, ".tgz") {
-				files = append(files, name)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, nil, fmt.Errorf("profiles: packages: %w", err)
-		}
-	}
-	var packages []*Package
-	for _, name := range files {
-		p, err := readPackageFile(name)
-		if err != nil {
-			return loaded, nil, fmt.Errorf("%s: %w", filepath.Base(name), err)
-		}
-		packages = append(packages, p)
+func (r *Registry) LoadFiles(paths ...string) (loaded []*Package, missing []string, err error) {
+	packages, err := ReadPackages(paths...)
+	if err != nil {
+		return nil, nil, err
 	}
 	for _, p := range packages {
 		if err := r.Load(p); err != nil {
-			return loaded, nil, err
+			return nil, nil, err
 		}
-		loaded = append(loaded, p.ID())
 	}
-	return loaded, r.missing(packages), nil
+	return packages, r.missing(packages), nil
 }
 
 func readPackageFile(name string) (*Package, error) {
@@ -186,17 +231,26 @@ func (r *Registry) missing(packages []*Package) []string {
 	have := r.Origins()
 	var out []string
 	for _, p := range packages {
-		for name, version := range p.Dependencies {
-			if strings.HasPrefix(name, "hl7.fhir.r4.") || strings.HasPrefix(name, "hl7.terminology") {
-				continue
-			}
-			if !slices.ContainsFunc(have, func(o string) bool { return satisfies(o, name, version) }) {
-				out = append(out, fmt.Sprintf("%s (by %s)", name+"#"+version, p.ID()))
-			}
-		}
+		out = append(out, p.Missing(have)...)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// Missing lists what the package depends on and is not among the packages with
+// the given ids, without the core specification and hl7.terminology.
+func (p *Package) Missing(have []string) []string {
+	var out []string
+	for name, version := range p.Dependencies {
+		if strings.HasPrefix(name, "hl7.fhir.r4.") || strings.HasPrefix(name, "hl7.terminology") {
+			continue
+		}
+		if !slices.ContainsFunc(have, func(o string) bool { return satisfies(o, name, version) }) {
+			out = append(out, fmt.Sprintf("%s (by %s)", name+"#"+version, p.ID()))
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // satisfies tells whether a loaded package is the one a dependency names: the

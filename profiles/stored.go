@@ -15,6 +15,9 @@ type Around struct {
 	Entry func(reference string) fhir.Node
 	// Stored reads what is stored; nil: nothing is asked.
 	Stored *Stored
+	// Project is the resource path of a new resource that has no security label
+	// of its own, "" for none.
+	Project string
 }
 
 // Stored reads stored resources for the validations of one request, many at a

@@ -22,14 +22,15 @@ import (
 // knowledge is what the server knows beyond FHIR itself: packages, and the
 // conformance resources stored in the database.
 type knowledge struct {
-	packages    *profiles.Registry // packages alone: what every caller may use
+	packages    *profiles.Registry // terminology of packages alone: what every caller may use
 	all         *profiles.Registry // and what is stored: what validation goes by
 	validator   *profiles.Validator
 	terminology *terminology.Service
 	parameters  *parameters        // search parameters that are stored
 	stored      *store.Conformance // what is stored, by canonical URL, as each caller may see it
 	log         *slog.Logger
-	labels      string // system of the security labels
+	labels      string              // system of the security labels
+	loaded      []*profiles.Package // what is built in, and the packages of the configuration
 
 	mu    sync.Mutex
 	since map[string]time.Time // by resource type: the last change that was seen
@@ -42,18 +43,22 @@ func newKnowledge(c *config.Config, defs *fhir.Definitions, registry *search.Reg
 	if err != nil {
 		return nil, err
 	}
-	for _, reg := range []*profiles.Registry{k.packages, k.all} {
-		if err := reg.Load(guide); err != nil {
+	configured, err := profiles.ReadPackages(c.Packages...)
+	if err != nil {
+		return nil, err
+	}
+	k.loaded = append(configured, guide)
+	for _, p := range k.loaded {
+		if err := k.all.Load(p); err != nil {
 			return nil, err
 		}
-		if len(c.Packages) > 0 {
-			_, missing, err := reg.LoadFiles(c.Packages...)
-			if err != nil {
-				return nil, err
-			}
-			if len(missing) > 0 && reg == k.all {
-				log.Warn("packages depend on others that are not there; what those define is not checked", "missing", strings.Join(missing, ", "))
-			}
+		if err := k.packages.Load(p.Only("CodeSystem", "ValueSet", "ConceptMap")); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range configured {
+		if missing := p.Missing(k.all.Origins()); len(missing) > 0 {
+			log.Warn("a package depends on others that are not there; what those define is not checked", "package", p.ID(), "missing", strings.Join(missing, ", "))
 		}
 	}
 	return k, nil
@@ -206,6 +211,7 @@ func validation(c *config.Config) (profiles.Config, error) {
 	out := profiles.Config{
 		Mode: profiles.Mode(v.Mode), Resources: map[string]profiles.Rules{}, FailFast: v.FailFast, MaxIssues: v.MaxIssues,
 		VitalSigns: v.VitalSigns, AustralianIdentifiers: v.Australian, Alone: !v.Resolve,
+		Projects: v.Projects, LabelSystem: c.Auth.Labels.System,
 		RejectMalformedCodes: v.Malformed == "refuse", RejectExamples: v.Examples == "refuse",
 	}
 	for name, t := range v.Types {

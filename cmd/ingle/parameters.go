@@ -88,7 +88,7 @@ func (p *parameters) changed(id string, body []byte) {
 		state = search.Active
 	}
 	if err := p.registry.Add(now.def, state); err != nil {
-		p.log.Warn("a stored SearchParameter is not in use", "id", id, "reason", err)
+		p.log.Debug("a stored SearchParameter is not in use", "id", id, "reason", err)
 		return
 	}
 	p.byID[id] = &now

@@ -114,6 +114,9 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	for _, op := range operations(db, known, known.source(defs)) {
 		service.Register(op)
 	}
+	if err := known.install(ctx, db, service, orDefault(c.PublicURL, c.BasePath), c.Interaction.UpdateCreate && c.Interaction.ClientIDs == "any"); err != nil {
+		return err
+	}
 	limits, err := limiter(c)
 	if err != nil {
 		return err

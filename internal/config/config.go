@@ -132,6 +132,7 @@ type Validation struct {
 	Malformed  string                    `key:"malformed_codes" default:"warn" oneof:"warn|refuse" doc:"SNOMED CT codes that cannot be codes: a warning, or refused."`
 	Examples   string                    `key:"example_urls" default:"warn" oneof:"warn|refuse" doc:"Unknown extensions with an example URL (http://example.org/…): a warning, or refused."`
 	NCPI       bool                      `key:"ncpi" default:"false" doc:"Every resource of a type that the NCPI implementation guide profiles must claim one of its profiles."`
+	Projects   []string                  `key:"projects" doc:"Resource paths of the projects that ncpi and at_least_one bind, with all below them, by the security labels of a resource. Empty: all."`
 	Types      map[string]ValidationType `key:"types" doc:"Rules for a resource type, by type; those of Resource are for all types without an entry of their own."`
 }
 

@@ -105,9 +105,10 @@ func generate(in, out string) error {
 	return os.WriteFile(out, packed, 0o644)
 }
 
-// strip takes the prose out of a conformance resource.
+// strip takes out of a conformance resource what nobody computes with and what
+// it is valid without: narrative, mappings, remarks on elements.
 func strip(m map[string]any) {
-	for _, key := range []string{"text", "contact", "publisher", "copyright", "useContext", "jurisdiction", "mapping", "keyword", "purpose"} {
+	for _, key := range []string{"text", "mapping"} {
 		delete(m, key)
 	}
 	for _, part := range []string{"snapshot", "differential"} {
@@ -115,7 +116,7 @@ func strip(m map[string]any) {
 		elements, _ := p["element"].([]any)
 		for _, e := range elements {
 			el, _ := e.(map[string]any)
-			for _, key := range []string{"definition", "comment", "requirements", "alias", "mapping", "example", "isModifierReason", "meaningWhenMissing", "orderMeaning"} {
+			for _, key := range []string{"comment", "requirements", "alias", "mapping", "example"} {
 				delete(el, key)
 			}
 			constraints, _ := el["constraint"].([]any)
@@ -123,9 +124,6 @@ func strip(m map[string]any) {
 				con, _ := c.(map[string]any)
 				delete(con, "xpath")
 				delete(con, "requirements")
-			}
-			if b, ok := el["binding"].(map[string]any); ok {
-				delete(b, "description")
 			}
 		}
 	}
