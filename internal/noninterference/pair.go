@@ -2,6 +2,7 @@ package noninterference
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"ingle/server"
 	"ingle/store"
 	"ingle/store/storetest"
+	"ingle/terminology"
 )
 
 // Pair is a user with two servers: one on everything, one on what the user may
@@ -78,10 +80,22 @@ func (w *World) serve(t testing.TB, url string, resolver server.Resolver, now fu
 	db := storetest.OpenURL(t, url, func(o *store.Options) {
 		o.Registry, o.Now, o.MaxConns, o.CheckReferences = w.reg, now, 3, references
 	})
-	svc, err := interaction.New(interaction.Config{Database: db, Registry: w.reg, Definitions: defs, UpdateCreate: true, CheckReferrers: true, CheckReferences: references,
-		Software: interaction.Software{Built: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}})
+	words, err := terminology.New(terminology.Options{Concepts: db.Concepts(), NoCache: true})
 	if err != nil {
 		t.Fatal(err)
+	}
+	stored := store.NewConformance(db, 0)
+	source := func(_ context.Context, session *store.Session) (terminology.Source, error) {
+		return terminology.Sources{terminology.Definitions(defs), terminology.Stored(stored, session)}, nil
+	}
+	svc, err := interaction.New(interaction.Config{Database: db, Registry: w.reg, Definitions: defs, UpdateCreate: true, CheckReferrers: true, CheckReferences: references,
+		Terminology: words, TerminologySource: source, Software: interaction.Software{Built: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(svc.Close)
+	for _, op := range append(interaction.TerminologyOperations(words, source), interaction.ValidateOperation(w.validator)) {
+		svc.Register(op)
 	}
 	return server.New(server.Config{Service: svc, Database: db, Resolver: resolver, PublicURL: base,
 		Log: slog.New(slog.NewTextHandler(logWriter{t}, &slog.HandlerOptions{Level: slog.LevelError}))}).Handler()
@@ -199,6 +213,7 @@ func (c *chance) begin(user string, request int) {
 var (
 	// the Bundle of an answer has a time of its own
 	bundleHead = regexp.MustCompile(`("resourceType":"Bundle","meta":\{"lastUpdated":)"[^"]*"`)
+	expandedAt = regexp.MustCompile(`("timestamp":)"[^"]*"`) // of a value set
 	cursorText = regexp.MustCompile(`_cursor=[A-Za-z0-9_-]+`)
 )
 
@@ -216,7 +231,7 @@ func canonical(a answer) string {
 		values := slices.Clone(a.header[name])
 		fmt.Fprintf(&b, "%s: %s\n", name, strings.Join(values, "; "))
 	}
-	body := bundleHead.ReplaceAllString(a.body, `$1"-"`)
+	body := expandedAt.ReplaceAllString(bundleHead.ReplaceAllString(a.body, `$1"-"`), `$1"-"`)
 	b.WriteString("\n" + cursorText.ReplaceAllString(body, "_cursor=-"))
 	return b.String()
 }

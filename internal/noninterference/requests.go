@@ -67,7 +67,9 @@ func (g *generator) read() {
 		g.batchOfReads()
 	case x < 40:
 		g.total()
-	case x == 40 && g.chance(0.2):
+	case x < 47:
+		g.operation()
+	case x == 47 && g.chance(0.2):
 		g.p.Ask(Request{Method: pick(g, []string{"GET", "HEAD"}), Target: "/fhir/metadata?_elements=fhirVersion"})
 	default:
 		g.search()
@@ -239,7 +241,15 @@ func (g *generator) value(typ, code string) string {
 
 // term is one search parameter with its value.
 func (g *generator) term(typ string, depth int) string {
-	switch g.IntN(14) {
+	switch g.IntN(16) {
+	case 14:
+		if depth == 0 {
+			return "_filter=" + neturl.QueryEscape(g.filter(typ, 0))
+		}
+	case 15:
+		if lists := g.w.byType["List"]; depth == 0 && g.chance(0.6) {
+			return "_list=" + pick(g, lists)
+		}
 	case 0, 1:
 		if depth < 2 {
 			if s := g.has(typ, depth); s != "" {
@@ -584,8 +594,16 @@ func (g *generator) change() change {
 			return change{Method: "PATCH", url: typ + "?" + criteria(), body: patch}
 		}
 		return change{Method: "PATCH", url: ref, body: patch, header: match()}
-	case 8, 9, 10:
+	case 8, 9:
 		return change{Method: "DELETE", url: ref, header: match()}
+	case 10: // meta alone, without a new version
+		coding := map[string]any{"system": "http://tag.test", "code": pick(g, []string{"one", "two"})}
+		list := "tag"
+		if g.chance(0.6) {
+			coding, list = map[string]any{"system": authz.DefaultLabelSystem, "code": pick(g, paths)}, "security"
+		}
+		body := map[string]any{"resourceType": "Parameters", "parameter": []any{map[string]any{"name": "meta", "valueMeta": map[string]any{list: []any{coding}}}}}
+		return change{Method: "POST", url: ref + pick(g, []string{"/$meta-add", "/$meta-add", "/$meta-delete"}), body: body, header: match()}
 	}
 	return change{Method: "DELETE", url: typ + "?" + criteria()}
 }

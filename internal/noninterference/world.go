@@ -22,6 +22,7 @@ import (
 	"ingle/internal/demo"
 	"ingle/internal/pgtest"
 	"ingle/migrations"
+	"ingle/profiles"
 	"ingle/search"
 	"ingle/store"
 )
@@ -29,12 +30,13 @@ import (
 // World is a database with labelled resources, and what a generator of requests
 // knows of them: everything, since an attacker may.
 type World struct {
-	reg    *search.Registry
-	refs   []string            // "Type/id", deleted ones too
-	byType map[string][]string // ids
-	types  []string
-	body   map[string]string   // current bodies, by reference
-	values map[string][]string // what occurs, by "Type.code", as it stands in a URL
+	reg       *search.Registry
+	validator *profiles.Validator
+	refs      []string            // "Type/id", deleted ones too
+	byType    map[string][]string // ids
+	types     []string
+	body      map[string]string   // current bodies, by reference
+	values    map[string][]string // what occurs, by "Type.code", as it stands in a URL
 }
 
 const base = "http://fhir.test/fhir"
@@ -42,7 +44,7 @@ const base = "http://fhir.test/fhir"
 // url makes a database with the world's data.
 func url(t testing.TB) string {
 	t.Helper()
-	return pgtest.Template(t, "noninterference", build)
+	return pgtest.Template(t, "noninterference", func(url string) error { return build(url, synthea(t)) })
 }
 
 // NewWorld loads the data if need be and reads what requests are made of.
@@ -50,6 +52,10 @@ func NewWorld(t testing.TB) *World {
 	t.Helper()
 	defs := r4.Definitions()
 	w := &World{reg: search.NewRegistry(defs), byType: map[string][]string{}, body: map[string]string{}, values: map[string][]string{}}
+	var err error
+	if w.validator, err = profiles.New(profiles.NewRegistry(defs), profiles.Config{}, nil); err != nil {
+		t.Fatal(err)
+	}
 	conn, err := pgx.Connect(t.Context(), url(t))
 	if err != nil {
 		t.Fatal(err)
@@ -61,9 +67,9 @@ func NewWorld(t testing.TB) *World {
 	return w
 }
 
-// build stores the demo cohort with labels spread over its resources, then
+// build stores the demo cohort and some more people with labels spread over its resources, then
 // changes, moves and deletes some of them, so that there is a history.
-func build(url string) error {
+func build(url string, people []map[string]any) error {
 	ctx := context.Background()
 	if _, err := migrations.Up(ctx, url); err != nil {
 		return err
@@ -102,6 +108,14 @@ func build(url string) error {
 			return err
 		}
 	}
+	more := slices.Concat(lists(all), codes(), people)
+	for _, r := range more {
+		label(r, labelsOf(r))
+		if err := send(&interaction.Request{Kind: interaction.Update, Type: r["resourceType"].(string), ID: r["id"].(string), Body: encode(r)}); err != nil {
+			return err
+		}
+	}
+	all = append(all, more...)
 	rnd := rand.New(rand.NewPCG(11, 4))
 	for i := range 260 {
 		r := all[rnd.IntN(len(all))]
