@@ -207,6 +207,9 @@ func notices(q *search.Query, found *store.SearchPage) []fhir.Issue {
 			note(fhir.SeverityInformation, fhir.CodeInformational, "total is an estimate, as asked for")
 		}
 	}
+	if found.Total == nil && (q.Total == search.TotalAccurate || q.Total == search.TotalEstimate) {
+		note(fhir.SeverityWarning, fhir.CodeTimeout, "the total would have taken too long and is left out")
+	}
 	return out
 }
 

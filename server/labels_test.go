@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"ingle/authz"
 	"ingle/server"
 	"ingle/server/servertest"
+	"ingle/store"
 )
 
 // withUsers starts a server with these Basic users: their roles are "a" and "b"
 // (everything under /programs/a and /programs/b), "read-a" and "all".
-func withUsers(t *testing.T, users map[string][]string) (s *servertest.Server, as func(name string) []string) {
+func withUsers(t *testing.T, users map[string][]string, change ...func(*store.Options)) (s *servertest.Server, as func(name string) []string) {
 	t.Helper()
 	cfg := authz.Config{Mode: authz.ModeJWT, Roles: map[string]authz.Role{
 		"a":      {Paths: []string{"/programs/a"}, Methods: []string{"*"}},
@@ -34,7 +36,11 @@ func withUsers(t *testing.T, users map[string][]string) (s *servertest.Server, a
 		t.Fatal(err)
 	}
 	t.Cleanup(resolver.Close)
-	s = servertest.Start(t, servertest.Options{Server: func(c *server.Config) { c.Resolver = resolver }})
+	o := servertest.Options{Server: func(c *server.Config) { c.Resolver = resolver }}
+	if len(change) > 0 {
+		o.Store = change[0]
+	}
+	s = servertest.Start(t, o)
 	return s, func(name string) []string {
 		return []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+name))}
 	}
@@ -125,6 +131,19 @@ func TestSteering(t *testing.T) {
 	s.Do("PATCH", "/ValueSet/all", `[{"op":"add","path":"/name","value":"N"}]`, append(as("root"), "Content-Type", "application/json-patch+json")...).Is(403)
 	s.Post("", transaction(entryOf("", set("two", ""), "PUT", "ValueSet/two")), as("root")...).Is(403)
 	s.Put("/ConceptMap/m", `{"resourceType":"ConceptMap","id":"m","status":"draft"}`, as("root")...).Is(201)
+}
+
+// Who may not see everything gets no estimate: where the exact total takes too
+// long it is left out, and the answer says so.
+func TestTotalLeftOut(t *testing.T) {
+	t.Parallel()
+	s, as := withUsers(t, map[string][]string{"ann": {"a"}, "root": {"all"}}, func(o *store.Options) { o.CountTime = time.Nanosecond })
+	for i := range 4 {
+		s.Put(fmt.Sprintf("/Patient/p%d", i), fmt.Sprintf(`{"resourceType":"Patient","id":"p%d"}`, i), as("ann")...).Is(201)
+	}
+	s.Get("/Patient?_count=2&_total=estimate", as("ann")...).Is(200).Lacks(`"total"`).Has("left out", `"outcome"`)
+	s.Get("/Patient?_count=2&_total=estimate", as("root")...).Is(200).Has(`"total"`, "estimate").Lacks("left out")
+	s.Get("/Patient?_count=2", as("ann")...).Is(200).Lacks("left out")
 }
 
 // A page link is worth nothing in other hands.
