@@ -91,7 +91,15 @@ func (s *Service) codeSets(ctx context.Context, r reader) search.Terminology {
 	return nil
 }
 
-// CodeSet implements search.Terminology.
+// maxInUse is how many codes a large set is narrowed down to. More are left to the
+// database to find: reading along many codes at once is no gain.
+const maxInUse = 1000
+
+// CodeSet implements search.Terminology. A set that only the database can list is
+// narrowed down to the codes that resources hold at all, which are few: they are
+// read in order, one beside the other, where a condition on every row would have
+// to look at all rows first. The set of not-in is not narrowed: a code that comes
+// into use this moment would not be left out.
 func (c codeSets) CodeSet(modifier, value string) (*search.CodeSet, error) {
 	src, err := c.service.cfg.TerminologySource(c.ctx, c.session)
 	if err != nil {
@@ -102,6 +110,15 @@ func (c codeSets) CodeSet(modifier, value string) (*search.CodeSet, error) {
 		return nil, err
 	}
 	out := &search.CodeSet{Where: set.Where}
+	if set.Where != nil && modifier != "not-in" {
+		codes, ok, err := c.session.CodesInUse(c.ctx, set.Where, maxInUse)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			return &search.CodeSet{Codes: codes}, nil
+		}
+	}
 	for _, code := range set.Codes {
 		out.Codes = append(out.Codes, search.Code{System: code.System, Code: code.Code})
 	}

@@ -10,6 +10,8 @@ import (
 	"ingle/authz"
 	"ingle/search"
 	"ingle/store/concepts"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Concepts gives the imported code systems and the closure tables. They hold no
@@ -199,4 +201,26 @@ func (s *Snapshot) Body(ctx context.Context, x Canonical) ([]byte, error) {
 		}
 	}
 	return res.Body, nil
+}
+
+// CodesInUse lists the codes that resources hold or held, whatever element they
+// are in, of those that pass a condition on the SQL expressions of their system
+// and (folded) code; ok is false if there are more than limit. arg adds an
+// argument and returns its placeholder. The dictionary of tokens names no resource:
+// no scope is needed, and nothing of it is for callers to see.
+func (s *Session) CodesInUse(ctx context.Context, where func(system, code string, arg func(any) string) string, limit int) (codes []search.Code, ok bool, err error) {
+	var args search.Args
+	sql := "SELECT DISTINCT t.system, t.code FROM token t WHERE " + where("t.system", "t.code", args.Add) + " LIMIT " + args.Add(limit+1)
+	rows, err := s.reader.q.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args.Values()...)...)
+	if err != nil {
+		return nil, false, domain(ctx, fmt.Errorf("look for codes in use: %w", err))
+	}
+	codes, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (c search.Code, err error) {
+		err = r.Scan(&c.System, &c.Code)
+		return c, err
+	})
+	if err != nil {
+		return nil, false, domain(ctx, fmt.Errorf("look for codes in use: %w", err))
+	}
+	return codes, len(codes) <= limit, nil
 }

@@ -264,14 +264,18 @@ func (a adder) where(id int32, sel *Selection) string {
 	return strings.Join(conds, " AND ")
 }
 
+// maxRanges is how many spans are given as one range each, which the index looks
+// up one by one.
+const maxRanges = 16
+
 // spans writes the condition that a place lies in one of the spans, which are
-// in order. More than a few are one multirange inside their outer bounds: a
-// binary search for each row.
+// in order. Many are one multirange inside their outer bounds: a binary search for
+// each row. It stands in a subquery so that its text is read once, not for each row.
 func (a adder) spans(spans []Span) string {
 	if len(spans) == 0 {
 		return "false"
 	}
-	if len(spans) <= 2 {
+	if len(spans) <= maxRanges {
 		var or []string
 		for _, s := range spans {
 			or = append(or, fmt.Sprintf("c.place BETWEEN %s AND %s", a(s.Lo), a(s.Hi)))
@@ -289,5 +293,5 @@ func (a adder) spans(spans []Span) string {
 		text = fmt.Appendf(append(text, sep), "[%d,%d]", s.Lo, s.Hi)
 	}
 	text = append(text, '}')
-	return fmt.Sprintf("(c.place BETWEEN %s AND %s AND c.place <@ %s::text::int4multirange)", a(lo), a(hi), a(string(text)))
+	return fmt.Sprintf("(c.place BETWEEN %s AND %s AND c.place <@ (SELECT %s::text::int4multirange))", a(lo), a(hi), a(string(text)))
 }
