@@ -1,73 +1,19 @@
 package mtls
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"ingle/authz/mtls/mtlstest"
 )
-
-// authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-func newAuthority(t *testing.T, name string) *authority {
-	t.Helper()
-	a := &authority{key: newKey(t)}
-	tpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	der, err := x509.CreateCertificate(rand.Reader, tpl, tpl, a.key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.cert, _ = x509.ParseCertificate(der)
-	return a
-}
-
-func (a *authority) pem() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
-}
-
-// issue returns a certificate and its key as PEM.
-func (a *authority) issue(t *testing.T, name string, ends time.Time) (cert, key []byte) {
-	t.Helper()
-	k := newKey(t)
-	tpl := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: ends,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, tpl, a.cert, k.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
-}
 
 type clock struct {
 	mu  sync.Mutex
@@ -143,13 +89,13 @@ func pair(t *testing.T, cert, key []byte) []tls.Certificate {
 }
 
 func TestClientCertificates(t *testing.T) {
-	server, clients, strangers := newAuthority(t, "server CA"), newAuthority(t, "client CA"), newAuthority(t, "stranger CA")
+	server, clients, strangers := mtlstest.NewAuthority(t, "server CA"), mtlstest.NewAuthority(t, "client CA"), mtlstest.NewAuthority(t, "stranger CA")
 	p := newPlace(t)
 	hour := time.Now().Add(time.Hour)
-	cert, key := server.issue(t, "server", hour)
+	cert, key := server.Issue(t, "server", hour)
 	write(t, p.Cert, cert)
 	write(t, p.Key, key)
-	write(t, p.ClientCA, clients.pem())
+	write(t, p.ClientCA, clients.PEM())
 	cl := &clock{now: time.Now()}
 	var failed []error
 	p.Now, p.Failed = cl.Now, func(err error) { failed = append(failed, err) }
@@ -159,13 +105,13 @@ func TestClientCertificates(t *testing.T) {
 	}
 	url := serve(t, cfg)
 	roots := x509.NewCertPool()
-	roots.AddCert(server.cert)
+	roots.AddCert(server.Certificate)
 	with := func(certs ...tls.Certificate) *tls.Config { return &tls.Config{RootCAs: roots, Certificates: certs} }
-	lc, lk := clients.issue(t, "loader", hour)
+	lc, lk := clients.Issue(t, "loader", hour)
 	loader := pair(t, lc, lk)
-	sc, sk := strangers.issue(t, "loader", hour)
+	sc, sk := strangers.Issue(t, "loader", hour)
 	stranger := pair(t, sc, sk)
-	ec, ek := clients.issue(t, "loader", time.Now().Add(-time.Minute))
+	ec, ek := clients.Issue(t, "loader", time.Now().Add(-time.Minute))
 	expired := pair(t, ec, ek)
 
 	if got, err := call(t, url, with(loader...)); err != nil || got != "loader" {
@@ -188,7 +134,7 @@ func TestClientCertificates(t *testing.T) {
 	}
 
 	// The authorities change: the old clients are out, the new ones in.
-	write(t, p.ClientCA, strangers.pem())
+	write(t, p.ClientCA, strangers.PEM())
 	later(t, p.ClientCA)
 	if got, err := call(t, url, with(loader...)); err != nil || got != "loader" {
 		t.Errorf("at once: %q %v", got, err)
@@ -204,8 +150,8 @@ func TestClientCertificates(t *testing.T) {
 	}
 
 	// The server's own certificate is renewed.
-	second := newAuthority(t, "second CA")
-	cert, key = second.issue(t, "server", hour)
+	second := mtlstest.NewAuthority(t, "second CA")
+	cert, key = second.Issue(t, "server", hour)
 	write(t, p.Cert, cert)
 	write(t, p.Key, []byte("half written"))
 	later(t, p.Cert, p.Key)
@@ -219,7 +165,7 @@ func TestClientCertificates(t *testing.T) {
 	if _, err := call(t, url, with(stranger...)); err == nil {
 		t.Error("the old certificate is still shown")
 	}
-	roots.AddCert(second.cert)
+	roots.AddCert(second.Certificate)
 	if got, err := call(t, url, with(stranger...)); err != nil || got != "loader" {
 		t.Errorf("the new certificate: %q %v", got, err)
 	}
@@ -239,12 +185,12 @@ func later(t *testing.T, names ...string) {
 }
 
 func TestRequireClient(t *testing.T) {
-	ca := newAuthority(t, "CA")
+	ca := mtlstest.NewAuthority(t, "CA")
 	p := newPlace(t)
-	cert, key := ca.issue(t, "server", time.Now().Add(time.Hour))
+	cert, key := ca.Issue(t, "server", time.Now().Add(time.Hour))
 	write(t, p.Cert, cert)
 	write(t, p.Key, key)
-	write(t, p.ClientCA, ca.pem())
+	write(t, p.ClientCA, ca.PEM())
 	p.RequireClient = true
 	cfg, err := Config(p.Files)
 	if err != nil {
@@ -252,7 +198,7 @@ func TestRequireClient(t *testing.T) {
 	}
 	url := serve(t, cfg)
 	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
+	roots.AddCert(ca.Certificate)
 	if _, err := call(t, url, &tls.Config{RootCAs: roots}); err == nil {
 		t.Error("a client without a certificate is served")
 	}
@@ -262,9 +208,9 @@ func TestRequireClient(t *testing.T) {
 }
 
 func TestConfigFaults(t *testing.T) {
-	ca := newAuthority(t, "CA")
-	cert, key := ca.issue(t, "server", time.Now().Add(time.Hour))
-	_, other := ca.issue(t, "server", time.Now().Add(time.Hour))
+	ca := mtlstest.NewAuthority(t, "CA")
+	cert, key := ca.Issue(t, "server", time.Now().Add(time.Hour))
+	_, other := ca.Issue(t, "server", time.Now().Add(time.Hour))
 	for name, change := range map[string]func(*Files){
 		"no key":           func(f *Files) { f.Key = "" },
 		"key of another":   func(f *Files) { write(t, f.Key, other) },
@@ -277,7 +223,7 @@ func TestConfigFaults(t *testing.T) {
 		p := newPlace(t)
 		write(t, p.Cert, cert)
 		write(t, p.Key, key)
-		write(t, p.ClientCA, ca.pem())
+		write(t, p.ClientCA, ca.PEM())
 		if _, err := Config(p.Files); err != nil {
 			t.Fatal(err)
 		}

@@ -88,7 +88,7 @@ func listenSecured(ctx context.Context, c *config.Config, log *slog.Logger) (net
 		return listen(ctx, c)
 	}
 	secure, err := mtls.Config(mtls.Files{
-		Cert: c.TLS.CertFile, Key: c.TLS.KeyFile, ClientCA: c.TLS.ClientCAFile,
+		Cert: c.TLS.CertFile, Key: c.TLS.KeyFile, ClientCA: c.TLS.ClientCAFile, RequireClient: c.TLS.RequireClient,
 		Failed: func(err error) {
 			log.Error("the TLS files changed and cannot be used; the old ones stay", "error", err)
 		},

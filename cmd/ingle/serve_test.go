@@ -23,6 +23,12 @@ import (
 // the test ends, and returns its base URL.
 func start(t *testing.T, url string, env ...string) (base string, stop func()) {
 	t.Helper()
+	return startWith(t, http.DefaultClient, url, env...)
+}
+
+// startWith is start for a server that only this client can ask.
+func startWith(t *testing.T, client *http.Client, url string, env ...string) (base string, stop func()) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +55,11 @@ func start(t *testing.T, url string, env ...string) (base string, stop func()) {
 	}
 	t.Cleanup(stop)
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if err := ready(ctx, "http://"+address+"/readyz"); err == nil {
+		resp, err := client.Get(scheme(c) + address + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+		}
+		if err == nil && resp.StatusCode == http.StatusOK {
 			break
 		} else if time.Now().After(deadline) {
 			t.Fatal(err)
@@ -61,7 +71,7 @@ func start(t *testing.T, url string, env ...string) (base string, stop func()) {
 		default:
 		}
 	}
-	return "http://" + address + "/fhir", stop
+	return scheme(c) + address + "/fhir", stop
 }
 
 func request(t *testing.T, method, url, body string) (int, string) {

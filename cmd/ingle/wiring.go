@@ -50,6 +50,7 @@ func authorization(c *config.Config) authz.Config {
 		out.Issuers = append(out.Issuers, authz.Issuer{
 			Issuer: i.Issuer, Audiences: audiences, AnyAudience: i.AnyAudience, KeysURL: i.KeysURL, KeysFile: i.KeysFile,
 			Algorithms: i.Algorithms, Purpose: i.Purpose, UserClaim: i.UserClaim, MaxLifetime: i.MaxLifetime,
+			IntrospectURL: i.IntrospectURL, IntrospectUser: i.IntrospectUser, IntrospectPassword: i.IntrospectPassword,
 		})
 	}
 	for name, r := range a.Roles {

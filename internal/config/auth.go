@@ -29,15 +29,18 @@ type Auth struct {
 
 // Issuer is one issuer of tokens. Without keys_url and keys_file its discovery document is asked.
 type Issuer struct {
-	Issuer      string        `key:"issuer" scalar:"true" doc:"Exactly as in the claim iss."`
-	Audiences   []string      `key:"audiences" doc:"One of them must be in aud. Empty: auth.audiences."`
-	AnyAudience bool          `key:"any_audience" default:"false" doc:"Do not check aud."`
-	KeysURL     string        `key:"keys_url" doc:"URL of its JWK set."`
-	KeysFile    string        `key:"keys_file" doc:"File with its JWK set, read again when it changes."`
-	Algorithms  []string      `key:"algorithms" doc:"Signature algorithms accepted. Empty: RS, ES and PS with 256, 384, 512, and EdDSA."`
-	Purpose     string        `key:"purpose" doc:"What the claim pur must be. Empty: access in mode arborist, else pur may be absent."`
-	UserClaim   string        `key:"user_claim" doc:"Path of the claim that names the user. Empty: context.user.name in mode arborist, else sub."`
-	MaxLifetime time.Duration `key:"max_lifetime" default:"0s" min:"0s" doc:"Longest time from iat to exp; 0s means any."`
+	Issuer             string        `key:"issuer" scalar:"true" doc:"Exactly as in the claim iss."`
+	Audiences          []string      `key:"audiences" doc:"One of them must be in aud. Empty: auth.audiences."`
+	AnyAudience        bool          `key:"any_audience" default:"false" doc:"Do not check aud."`
+	KeysURL            string        `key:"keys_url" doc:"URL of its JWK set."`
+	KeysFile           string        `key:"keys_file" doc:"File with its JWK set, read again when it changes."`
+	Algorithms         []string      `key:"algorithms" doc:"Signature algorithms accepted. Empty: RS, ES and PS with 256, 384, 512, and EdDSA."`
+	Purpose            string        `key:"purpose" doc:"What the claim pur must be. Empty: access in mode arborist, else pur may be absent."`
+	UserClaim          string        `key:"user_claim" doc:"Path of the claim that names the user. Empty: context.user.name in mode arborist, else sub."`
+	IntrospectURL      string        `key:"introspect_url" doc:"URL of token introspection (RFC 7662). Set: every token of the issuer is asked about, at most once a minute, so that opaque ones are accepted and revoked ones refused."`
+	IntrospectUser     string        `key:"introspect_user" doc:"Client id for introspection."`
+	IntrospectPassword string        `key:"introspect_password" secret:"true" doc:"Client secret for introspection."`
+	MaxLifetime        time.Duration `key:"max_lifetime" default:"0s" min:"0s" doc:"Longest time from iat to exp; 0s means any."`
 }
 
 // Arborist is Gen3's policy engine.

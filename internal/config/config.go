@@ -61,9 +61,10 @@ type Database struct {
 
 // TLS lets Ingle itself speak HTTPS.
 type TLS struct {
-	CertFile     string `key:"cert_file" doc:"Certificate chain (PEM). Empty: plain HTTP. The files are read again when they change."`
-	KeyFile      string `key:"key_file" doc:"Key of the certificate (PEM)."`
-	ClientCAFile string `key:"client_ca_file" doc:"Authorities (PEM) whose client certificates are accepted, see auth.certificates."`
+	CertFile      string `key:"cert_file" doc:"Certificate chain (PEM). Empty: plain HTTP. The files are read again when they change."`
+	KeyFile       string `key:"key_file" doc:"Key of the certificate (PEM)."`
+	ClientCAFile  string `key:"client_ca_file" doc:"Authorities (PEM) whose client certificates are accepted, see auth.certificates."`
+	RequireClient bool   `key:"require_client" default:"false" doc:"Refuse connections without such a certificate. Otherwise a token will do as well."`
 }
 
 // CORS is what browsers of other origins may do.

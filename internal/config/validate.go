@@ -50,6 +50,9 @@ func (c *Config) validate() []error {
 	if c.TLS.ClientCAFile != "" && c.TLS.CertFile == "" {
 		fault("tls.client_ca_file", errors.New("client certificates need cert_file and key_file"))
 	}
+	if c.TLS.RequireClient && c.TLS.ClientCAFile == "" {
+		fault("tls.require_client", errors.New("needs client_ca_file"))
+	}
 	if c.Search.Count > c.Search.CountMax {
 		fault("search.count", fmt.Errorf("%d is more than search.count_max, %d", c.Search.Count, c.Search.CountMax))
 	}
@@ -86,6 +89,9 @@ func (c *Config) validateAuth(fault func(string, error)) {
 		}
 		if issuer.KeysURL != "" {
 			fault(where+".keys_url", checkURL(issuer.KeysURL))
+		}
+		if issuer.IntrospectURL != "" {
+			fault(where+".introspect_url", checkURL(issuer.IntrospectURL))
 		}
 	}
 	if len(a.Certificates) > 0 && c.TLS.ClientCAFile == "" {
