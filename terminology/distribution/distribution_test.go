@@ -161,13 +161,21 @@ func TestLOINC(t *testing.T) {
 			"\"90002-9\",\"Zorbin\",\"Urine\",\"Ord\",\"CHEM\",\"DEPRECATED\",\"Zorb Ur\",\"Zorbin [Presence] in Urine\",\"\"\n",
 		"AccessoryFiles/ComponentHierarchyBySystem/ComponentHierarchyBySystem.csv": "PATH_TO_ROOT,SEQUENCE,IMMEDIATE_PARENT,CODE,CODE_TEXT\n" +
 			",1,,LP1,Root\nLP1,1,LP1,LP2,Zorbins\nLP1.LP2,1,LP2,90001-1,Zorbin Bld\n",
-		"AccessoryFiles/AnswerFile/AnswerList.csv": "AnswerListId,AnswerListName,AnswerStringId,DisplayText\nLL1,Some,LA1,None\nLL1,Some,LA2,Few\nLL2,Other,LA2,Few\n",
+		"AccessoryFiles/AnswerFile/AnswerList.csv":                      "AnswerListId,AnswerListName,AnswerStringId,DisplayText\nLL1,Some,LA1,None\nLL1,Some,LA2,Few\nLL2,Other,LA2,Few\n",
+		"AccessoryFiles/LinguisticVariants/LinguisticVariants.csv":      "ID,ISO_LANGUAGE,ISO_COUNTRY\n15,de,DE\n",
+		"AccessoryFiles/LinguisticVariants/deDE15LinguisticVariant.csv": "LOINC_NUM,COMPONENT,LONG_COMMON_NAME,LinguisticVariantDisplayName\n90001-1,Zorbin,Zorbin [Masse/Volumen] in Blut,\"Zorbin, Blut\"\n99999-9,Nix,Nix,Nix\n",
+		"AccessoryFiles/LinguisticVariants/frFR18LinguisticVariant.csv": "LOINC_NUM,LONG_COMMON_NAME\n90002-9,Zorbine urinaire\n",
 	}), distribution.Options{})
 	if res.Concepts != 8 {
 		t.Errorf("%d concepts", res.Concepts)
 	}
 	want(t, "lookup", h.lookup(t, "http://loinc.org", "90001-1"), `"valueString":"Zorbin [Mass/volume] in Blood"`, `"valueString":"2.99"`, `A made-up, \"quoted\" analyte`,
 		`{"name":"code","valueCode":"SCALE_TYP"},{"name":"value","valueString":"Qn"}`, `Zorb Bld`)
+	want(t, "variants", h.lookup(t, "http://loinc.org", "90001-1"), `{"name":"language","valueCode":"de-DE"}`, `"valueString":"Zorbin, Blut"`, `Masse/Volumen`)
+	want(t, "variants", h.lookup(t, "http://loinc.org", "90002-9"), `{"name":"language","valueCode":"fr-FR"}`, `Zorbine urinaire`)
+	if got := h.members(t, `{"system":"http://loinc.org"}`, "filter", "urinaire", "count", "10"); fmt.Sprint(got) != "[90002-9]" {
+		t.Error(got)
+	}
 	if got := h.subsumes(t, "http://loinc.org", "LP1", "90001-1"); got != "subsumes" {
 		t.Error(got)
 	}

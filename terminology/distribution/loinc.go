@@ -4,17 +4,23 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"ingle/terminology"
 )
 
 // loinc is the LOINC release: Loinc.csv, and where they are there the component
-// hierarchy and the answer lists.
+// hierarchy, the answer lists and the names in other languages.
 type loinc struct {
 	base
 	table, hierarchy, answers string
+	variants                  []string
 }
+
+// loincVariant is the file of a linguistic variant, such as
+// deDE15LinguisticVariant.csv.
+var loincVariant = regexp.MustCompile(`([a-z]{2})([A-Z]{2})\d*LinguisticVariant\.csv$`)
 
 var loincVersion = regexp.MustCompile(`(?i)loinc[_-]?v?(\d+\.\d+)`)
 
@@ -35,6 +41,10 @@ func openLOINC(f *files, opt Options) (terminology.Distribution, error) {
 	if l.answers, err = f.one(`AnswerList\.csv`); err != nil {
 		return nil, err
 	}
+	if l.variants, err = f.find(`[a-z]{2}[A-Z]{2}\d*LinguisticVariant\.csv`); err != nil {
+		return nil, err
+	}
+	l.variants = slices.DeleteFunc(l.variants, func(name string) bool { return !loincVariant.MatchString(name) })
 	version := opt.Version
 	if version == "" {
 		for _, s := range []string{f.name, l.table} {
@@ -47,7 +57,7 @@ func openLOINC(f *files, opt Options) (terminology.Distribution, error) {
 	if version == "" {
 		return nil, errors.New("distribution: the version of LOINC is in no file's name; give it")
 	}
-	l.used = []string{l.table, l.hierarchy, l.answers}
+	l.used = append([]string{l.table, l.hierarchy, l.answers}, l.variants...)
 	l.info = terminology.SystemInfo{URL: orElse(opt.URL, "http://loinc.org"), Version: version, Name: "LOINC", Title: "LOINC", Status: "active",
 		Language: "en", ValueSet: "http://loinc.org/vs", HierarchyMeaning: "is-a", CaseSensitive: false}
 	for _, p := range loincProperties {
@@ -59,30 +69,14 @@ func openLOINC(f *files, opt Options) (terminology.Distribution, error) {
 
 // Read reads the codes, then the parts and answers.
 func (l *loinc) Read(ctx context.Context, codesOnly bool, to terminology.Receiver) error {
-	err := l.f.table(l.table, ',', func(row map[string]string) error {
-		if err := ctx.Err(); err != nil {
+	groups := uint32(1)
+	if !codesOnly {
+		groups += uint32(l.f.size(l.variants...) / groupBytes)
+	}
+	for g := range groups {
+		if err := l.readCodes(ctx, codesOnly, g, groups, to); err != nil {
 			return err
 		}
-		c := terminology.Concept{Code: row["LOINC_NUM"]}
-		if c.Code == "" {
-			return errors.New("a line has no LOINC_NUM")
-		}
-		if !codesOnly {
-			c.Display = orElse(row["LONG_COMMON_NAME"], row["SHORTNAME"])
-			c.Definition = row["DefinitionDescription"]
-			c.Inactive = row["STATUS"] == "DEPRECATED"
-			const use = "http://loinc.org"
-			designation(&c, "en", use, "SHORTNAME", row["SHORTNAME"])
-			designation(&c, "en", use, "CONSUMER_NAME", row["CONSUMER_NAME"])
-			designation(&c, "en", use, "DisplayName", row["DisplayName"])
-			for _, p := range loincProperties {
-				prop(&c, p, "String", row[p])
-			}
-		}
-		return to.Concept(&c)
-	})
-	if err != nil {
-		return err
 	}
 	if l.hierarchy != "" {
 		err := l.f.table(l.hierarchy, ',', func(row map[string]string) error {
@@ -152,4 +146,68 @@ func (l *loinc) readAnswers(codesOnly bool, to terminology.Receiver) error {
 		}
 	}
 	return nil
+}
+
+// readCodes reads one group of codes, with their names in other languages.
+func (l *loinc) readCodes(ctx context.Context, codesOnly bool, g, groups uint32, to terminology.Receiver) error {
+	var names map[string][]terminology.Designation
+	if !codesOnly {
+		var err error
+		if names, err = l.readVariants(g, groups); err != nil {
+			return err
+		}
+	}
+	return l.f.table(l.table, ',', func(row map[string]string) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c := terminology.Concept{Code: row["LOINC_NUM"]}
+		if c.Code == "" {
+			return errors.New("a line has no LOINC_NUM")
+		}
+		if group([]byte(c.Code), groups) != g {
+			return nil
+		}
+		if !codesOnly {
+			c.Display = orElse(row["LONG_COMMON_NAME"], row["SHORTNAME"])
+			c.Definition = row["DefinitionDescription"]
+			c.Inactive = row["STATUS"] == "DEPRECATED"
+			designation(&c, "en", loincUse, "SHORTNAME", row["SHORTNAME"])
+			designation(&c, "en", loincUse, "CONSUMER_NAME", row["CONSUMER_NAME"])
+			designation(&c, "en", loincUse, "DisplayName", row["DisplayName"])
+			c.Designations = append(c.Designations, names[c.Code]...)
+			for _, p := range loincProperties {
+				prop(&c, p, "String", row[p])
+			}
+		}
+		return to.Concept(&c)
+	})
+}
+
+// loincUse is the system of the uses of LOINC's names: the columns they stand in.
+const loincUse = "http://loinc.org"
+
+// readVariants reads the names that one group of codes has in other languages.
+func (l *loinc) readVariants(g, groups uint32) (map[string][]terminology.Designation, error) {
+	names := map[string][]terminology.Designation{}
+	for _, file := range l.variants {
+		m := loincVariant.FindStringSubmatch(file)
+		language := m[1] + "-" + m[2]
+		err := l.f.table(file, ',', func(row map[string]string) error {
+			code := row["LOINC_NUM"]
+			if group([]byte(code), groups) != g {
+				return nil
+			}
+			for _, use := range []string{"LinguisticVariantDisplayName", "LONG_COMMON_NAME", "SHORTNAME"} {
+				if row[use] != "" {
+					names[code] = append(names[code], terminology.Designation{Language: language, Use: terminology.Coding{System: loincUse, Code: use}, Value: row[use]})
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }
