@@ -18,9 +18,9 @@ import (
 var systemCallers = map[string]string{
 	"cmd/ingle/demo.go demo":                    "fills an empty server with sample resources before it answers anybody",
 	"cmd/ingle/parameters.go search-parameters": "asks which search parameters are built; that is the same for everybody",
-	"cmd/ingle/install.go packages":            "stores the definitions that the operator has configured before it answers anybody",
+	"cmd/ingle/install.go packages":             "stores the definitions that the operator has configured before it answers anybody",
 	"cmd/ingle/parameters.go reindex":           "writes the index rows of every resource anew, under the labels that they have",
-	"cmd/ingle/serve.go extraction":             "has everything indexed anew after a release that extracts otherwise",
+	"cmd/ingle/parameters.go extraction":        "has everything indexed anew after a release that extracts otherwise",
 	"interaction/op_reindex.go reindex":         "does so for administrators, who get counts alone",
 	"cmd/ingle/relabel.go relabel":              "moves whole projects; who runs it has the database itself",
 	"cmd/ingle/knowledge.go conformance":        "profiles, value sets and search parameters steer validation and search for everybody; no caller sees them by it",

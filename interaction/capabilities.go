@@ -235,6 +235,9 @@ func (s *Service) resourceCapability(j *jsonText, t string, includes, revinclude
 	j.open("", '{')
 	j.text("type", t)
 	j.text("profile", "http://hl7.org/fhir/StructureDefinition/"+t)
+	if must := s.combinations(t); must != "" {
+		j.text("documentation", must)
+	}
 	interactions(j, "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type")
 	j.text("versioning", "versioned")
 	j.raw("readHistory", "true")
@@ -263,7 +266,7 @@ func (s *Service) resourceCapability(j *jsonText, t string, includes, revinclude
 	j.texts("searchRevInclude", revincludes)
 	j.open("searchParam", '[')
 	for _, p := range s.registry.Params(t) {
-		if searchable(p) {
+		if searchable(p) && s.registry.Permits(t, p.Code) {
 			searchParam(j, p)
 		}
 	}

@@ -69,6 +69,7 @@ func (s *Service) commonParams() []*search.Param {
 // includes lists what _include and _revinclude know, by resource type.
 func (s *Service) includes() (includes, revincludes map[string][]string) {
 	includes, revincludes = map[string][]string{}, map[string][]string{}
+	defer func() { s.allowed(includes, revincludes) }()
 	for _, t := range s.cfg.Definitions.ResourceTypes() {
 		found := []string{}
 		for _, p := range s.registry.Params(t) {
@@ -89,4 +90,27 @@ func (s *Service) includes() (includes, revincludes map[string][]string) {
 		sort.Strings(list)
 	}
 	return includes, revincludes
+}
+
+// allowed takes out of what _include and _revinclude know what the rules of the
+// types do not let searches use.
+func (s *Service) allowed(includes, revincludes map[string][]string) {
+	for _, t := range s.cfg.Definitions.ResourceTypes() {
+		rules := s.registry.RulesOf(t)
+		if rules.Includes != nil {
+			includes[t] = rules.Includes
+		}
+		if rules.RevIncludes != nil {
+			revincludes[t] = rules.RevIncludes
+		}
+	}
+}
+
+// combinations says what a search on a type must use, "" for nothing.
+func (s *Service) combinations(resourceType string) string {
+	sets := s.registry.RulesOf(resourceType).Combinations
+	if sets == nil {
+		return ""
+	}
+	return "A search must use " + search.Combinations(sets) + "."
 }

@@ -129,7 +129,7 @@ func (p *parser) reverse(types []string, rest, name, value string) (cond, error)
 	if ref == nil || ref.Type != "reference" {
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s has no reference parameter %q%s", name, from, parts[1], didYouMean(parts[1], p.r.codes(from, "reference")))
 	}
-	if !p.r.permitted(from, parts[1]) || ref.state == Building {
+	if !p.r.Permits(from, parts[1]) || ref.state == Building {
 		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: searches may not use %s.%s now", name, from, parts[1])}
 	}
 	if len(ref.Targets) > 0 && !slices.ContainsFunc(types, func(t string) bool { return slices.Contains(ref.Targets, t) }) {

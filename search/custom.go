@@ -238,8 +238,8 @@ func (r *Registry) Restrict(rules map[string]Rules) {
 	clear(r.types)
 }
 
-// rulesOf are the rules of a type.
-func (r *Registry) rulesOf(resourceType string) Rules {
+// RulesOf are the rules of a type.
+func (r *Registry) RulesOf(resourceType string) Rules {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if rules, ok := r.rules[resourceType]; ok {
@@ -248,16 +248,16 @@ func (r *Registry) rulesOf(resourceType string) Rules {
 	return r.rules[""]
 }
 
-// permitted tells whether the rules of its type let a parameter be used.
-func (r *Registry) permitted(resourceType, code string) bool {
-	allow := r.rulesOf(resourceType).Params
+// Permits tells whether the rules of its type let a parameter be used.
+func (r *Registry) Permits(resourceType, code string) bool {
+	allow := r.RulesOf(resourceType).Params
 	return allow == nil || strings.HasPrefix(code, "_") || slices.Contains(allow, code)
 }
 
 // combination checks that a search uses an allowed set of parameters.
 func (p *parser) combination() error {
 	for _, t := range p.q.types {
-		sets := p.r.rulesOf(t).Combinations
+		sets := p.r.RulesOf(t).Combinations
 		if sets == nil {
 			continue
 		}
@@ -270,12 +270,20 @@ func (p *parser) combination() error {
 			return len(set) > 0 || len(p.used) == 0
 		})
 		if !ok {
-			var names []string
-			for _, set := range sets {
-				names = append(names, strings.Join(set, " and "))
-			}
-			return fhir.Errorf(400, fhir.CodeBusinessRule, "a search on %s must use one of: %s", t, strings.Join(names, "; "))
+			return fhir.Errorf(400, fhir.CodeBusinessRule, "a search on %s must use %s", t, Combinations(sets))
 		}
 	}
 	return nil
+}
+
+// Combinations writes Rules.Combinations for people.
+func Combinations(sets [][]string) string {
+	var names []string
+	for _, set := range sets {
+		if len(set) == 0 {
+			set = []string{"no parameter"}
+		}
+		names = append(names, strings.Join(set, " and "))
+	}
+	return "one of: " + strings.Join(names, "; ")
 }

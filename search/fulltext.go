@@ -33,6 +33,16 @@ const (
 // Text; it must be called before the first use of the registry.
 func (r *Registry) EnableFullText() { r.fullText = true }
 
+// FullTextBuilding tells that what was stored before full text was switched on
+// has no words yet: searches for words are refused until it has.
+func (r *Registry) FullTextBuilding(yes bool) { r.textBuilding.Store(yes) }
+
+// TextBuilding tells what FullTextBuilding was told.
+func (r *Registry) TextBuilding() bool { return r.textBuilding.Load() }
+
+// FullText tells whether words are extracted and searched.
+func (r *Registry) FullText() bool { return r.fullText }
+
 // words calls yield for each word of a text, folded.
 func words(s string, yield func(string)) {
 	for _, w := range strings.FieldsFunc(fold(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
@@ -171,6 +181,9 @@ func (v *valueReader) tokenText() (cond, error) {
 	if !v.p.r.fullText {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the modifier :text is not supported: full text is switched off", v.name)
 	}
+	if err := v.p.r.textReady(v.name); err != nil {
+		return nil, err
+	}
 	var parts []string
 	for _, value := range v.values {
 		var all []string
@@ -191,6 +204,9 @@ func (p *parser) fullText(types []string, code, modifier, name, value string) (c
 	if modifier != "" {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s takes no modifier", name)
 	}
+	if err := p.r.textReady(name); err != nil {
+		return nil, err
+	}
 	marks := []string{"t:"}
 	if code == "_content" {
 		marks = []string{"c:", "t:"}
@@ -201,6 +217,13 @@ func (p *parser) fullText(types []string, code, modifier, name, value string) (c
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: words are expected, with and, or, not and balanced parentheses between them", name, value)
 	}
 	return textScan(types, query), nil
+}
+
+func (r *Registry) textReady(name string) error {
+	if r.textBuilding.Load() {
+		return fhir.Errorf(400, fhir.CodeNotSupported, "%s: the words of the resources that were there before full text was switched on are still being indexed; try again later", name)
+	}
+	return nil
 }
 
 // textQuery reads the language of _text and _content into a tsquery.

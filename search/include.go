@@ -128,7 +128,7 @@ func (r *Registry) selfTargets(sp *Param) []string {
 // includeAllowed checks the rules of the types searched.
 func (p *parser) includeAllowed(name, label, value string, parts []string) error {
 	for _, t := range p.q.types {
-		rules := p.r.rulesOf(t)
+		rules := p.r.RulesOf(t)
 		allow := rules.Includes
 		if name == "_revinclude" {
 			allow = rules.RevIncludes

@@ -206,7 +206,7 @@ func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 	var out []*Param
 	for _, t := range types {
 		sp := p.r.Param(t, code)
-		if sp != nil && !p.r.permitted(t, code) {
+		if sp != nil && !p.r.Permits(t, code) {
 			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: the server's configuration does not let searches on %s use %q", name, t, code)}
 		}
 		if sp != nil && sp.state == Building {

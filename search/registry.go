@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"ingle/fhir"
 )
@@ -17,6 +18,8 @@ type Registry struct {
 	allTypes []string
 	// fullText: words are extracted and searched.
 	fullText bool
+	// textBuilding: not every resource's words are there yet.
+	textBuilding atomic.Bool
 
 	systems sync.Map // of the value sets that codes are bound to, by URL
 

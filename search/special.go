@@ -104,7 +104,7 @@ func (p *parser) special(ps []*Param, types []string, modifier, name, value stri
 		k, err = p.fullText(types, code, modifier, name, value)
 		return k, true, err
 	case "_query":
-		return nil, true, fhir.Errorf(400, fhir.CodeNotSupported, "_query is not supported: the server has no named queries")
+		return nil, true, fhir.Errorf(400, fhir.CodeNotSupported, "_query is not supported: the server has no named queries; search by parameters, with chains, _has and _filter")
 	}
 	if ps[0].Type == "special" && modifier == "" {
 		k, err = p.near(ps, types, name, value)

@@ -13,11 +13,13 @@ import (
 )
 
 // The database remembers by which version of the extraction its index was made
-// (search.ExtractionVersion). A release that extracts otherwise indexes anew,
+// (search.ExtractionVersion), and whether with full text. A release that extracts
+// otherwise, or a server with full text on a database without, indexes anew,
 // beside the requests.
 
 const (
 	extractionSubject = "extraction version "
+	withText          = " with full text"
 	setExtraction     = `INSERT INTO setting (name, value) VALUES ('extraction', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
 )
 
@@ -28,7 +30,11 @@ func (s *Session) CatchUpExtraction(ctx context.Context) (job int64, err error) 
 	if !s.scope.IsSystem() {
 		return 0, errNotSystem
 	}
-	current := strconv.Itoa(search.ExtractionVersion)
+	version := strconv.Itoa(search.ExtractionVersion)
+	current := version
+	if s.db.reg.FullText() {
+		current += withText
+	}
 	var have []byte
 	err = s.db.pool.QueryRow(ctx, `SELECT value FROM setting WHERE name = 'extraction'`).Scan(&have)
 	switch {
@@ -46,7 +52,8 @@ func (s *Session) CatchUpExtraction(ctx context.Context) (job int64, err error) 
 	if err := s.db.pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+v.From(search.Resource, nil, "r", &args)+")", args.Values()...).Scan(&any); err != nil {
 		return 0, domain(ctx, err)
 	}
-	if !any {
+	if !any || string(have) == version+withText {
+		// nothing to index, or no words from now on
 		_, err := s.db.pool.Exec(ctx, setExtraction, []byte(current))
 		return 0, domain(ctx, err)
 	}

@@ -102,3 +102,30 @@ func TestExtraction(t *testing.T) {
 		t.Error("a caller may start it")
 	}
 }
+
+// Full text that is switched on later has what was there before indexed, each time.
+func TestFullTextLater(t *testing.T) {
+	t.Parallel()
+	ctx, url := context.Background(), storetest.URL(t)
+	plain := storetest.OpenURL(t, url)
+	must(t, plain.As(authz.Open()).Write(ctx, []store.Change{create(plain, "p1")}))
+	text := storetest.OpenURL(t, url, func(o *store.Options) { o.Registry.EnableFullText() })
+	catchUp := func(db *store.DB) bool {
+		t.Helper()
+		job, err := db.As(authz.System("test")).CatchUpExtraction(ctx)
+		must(t, err)
+		return job != 0
+	}
+	work := text.As(authz.System("test"))
+	for range 2 {
+		if !catchUp(text) {
+			t.Fatal("the words of what was there are not indexed")
+		}
+		if job, err := work.RunReindex(ctx); err != nil || job.State != "done" {
+			t.Fatalf("%+v %v", job, err)
+		}
+		if catchUp(text) || catchUp(plain) {
+			t.Error("it is done twice")
+		}
+	}
+}

@@ -162,8 +162,19 @@ func (g gate) Validate(ctx context.Context, resource fhir.Node, around profiles.
 	return nil, &fhir.Error{Status: fault.Status, Issues: []fhir.Issue{is}}
 }
 
+// catchUpExtraction has everything indexed anew where the index is not as this
+// server would make it, and refuses searches for words until it is. It returns
+// the number of the job, 0 if there is none.
+func catchUpExtraction(ctx context.Context, db *store.DB, registry *search.Registry) (job int64, err error) {
+	job, err = db.As(authz.System("extraction")).CatchUpExtraction(ctx)
+	if err == nil {
+		registry.FullTextBuilding(job != 0)
+	}
+	return job, err
+}
+
 // work runs jobs until ctx ends.
-func work(ctx context.Context, db *store.DB, log *slog.Logger) {
+func work(ctx context.Context, db *store.DB, registry *search.Registry, log *slog.Logger) {
 	session := db.As(authz.System("reindex"))
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
@@ -179,6 +190,11 @@ func work(ctx context.Context, db *store.DB, log *slog.Logger) {
 		case job != nil:
 			log.Info("reindexed", "job", job.ID, "resources", job.Done)
 			continue // perhaps there is another one
+		}
+		if registry.TextBuilding() {
+			if _, err := catchUpExtraction(ctx, db, registry); err != nil && ctx.Err() == nil {
+				log.Warn("whether the index is built is not known", "error", err)
+			}
 		}
 		if err := db.ForgetAsync(ctx); err != nil && ctx.Err() == nil {
 			log.Warn("expired answers are not deleted yet", "error", err)

@@ -92,11 +92,10 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		return err
 	}
 
-	switch job, err := db.As(authz.System("extraction")).CatchUpExtraction(ctx); {
-	case err != nil:
+	if job, err := catchUpExtraction(ctx, db, registry); err != nil {
 		return err
-	case job != 0:
-		log.Warn("the index was made by another release: everything is indexed anew; until that is done, searches may miss resources", "job", job)
+	} else if job != 0 {
+		log.Warn("the index was made by another release or without full text: everything is indexed anew; until that is done, searches may miss resources", "job", job)
 	}
 
 	resolver, err := authz.New(access)
@@ -144,7 +143,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	go func() { served <- srv.Serve(serving, listener) }()
 	var beside sync.WaitGroup
 	beside.Go(func() { known.follow(serving, db, defs) })
-	beside.Go(func() { work(serving, db, log) })
+	beside.Go(func() { work(serving, db, registry, log) })
 	beside.Go(func() { settle(serving, limits, db, log) })
 	defer func() { stop(); beside.Wait() }()
 	if c.Demo {
