@@ -1,6 +1,7 @@
 package search
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -45,11 +46,20 @@ func (c *compilation) stable() bool {
 	if p.selective {
 		return true
 	}
+	if len(c.q.includes) > 0 {
+		return false
+	}
 	if len(c.q.conds) == 0 {
-		return len(c.q.includes) == 0
+		return true
+	}
+	if len(c.q.Sort) > 0 {
+		return len(c.q.Sort) == 1 && c.q.Sort[0].by.kind == "lu" && !slices.ContainsFunc(c.q.conds, func(k cond) bool {
+			s, ok := k.(*scan)
+			return !ok || s.rel != Resource
+		})
 	}
 	s, ok := p.driver.(*scan)
-	return ok && len(c.q.conds) == 1 && s.rel != Text && s.rel != Resource && len(c.q.Sort) == 0 && len(c.q.includes) == 0
+	return ok && len(c.q.conds) == 1 && s.rel != Text && s.rel != Resource
 }
 
 // CompileCount turns a query into the statement of its exact total.
