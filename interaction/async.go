@@ -58,6 +58,12 @@ func (s *Service) searchAsync(ctx context.Context, session *store.Session, req *
 	if err != nil {
 		return nil, err
 	}
+	return s.respondLater(ctx, session, func(ctx context.Context, tx *store.Tx) (*Response, error) { return s.runSearch(ctx, tx, asked) })
+}
+
+// respondLater begins work that reads, and answers 202 with the place where its
+// answer will be.
+func (s *Service) respondLater(ctx context.Context, session *store.Session, do func(context.Context, *store.Tx) (*Response, error)) (*Response, error) {
 	select {
 	case s.later.queue <- struct{}{}:
 	default:
@@ -75,8 +81,8 @@ func (s *Service) searchAsync(ctx context.Context, session *store.Session, req *
 		defer func() { <-s.later.queue }()
 		s.runAsync(apart, session, id, func(ctx context.Context) (*Response, error) {
 			var resp *Response
-			err := session.Unhurried(ctx, asyncTime, func(tx *store.Tx) error {
-				resp, err = s.runSearch(ctx, tx, asked)
+			err := session.Unhurried(ctx, asyncTime, func(tx *store.Tx) (err error) {
+				resp, err = do(ctx, tx)
 				return err
 			})
 			return resp, err

@@ -40,6 +40,12 @@ func New(reg *Registry, cfg Config, terms Terminology) (*Validator, error) {
 // Registry returns the registry that the Validator works with.
 func (v *Validator) Registry() *Registry { return v.reg }
 
+// Knows tells whether a profile can be used.
+func (v *Validator) Knows(url string) bool {
+	_, err := v.current().profile(url)
+	return err == nil
+}
+
 // Request says how to validate. The zero Request checks the base definition and
 // the claimed profiles, and reports errors only.
 type Request struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -133,4 +134,51 @@ func TestResolveThroughTheStore(t *testing.T) {
 	post("", transaction("transaction", inside, "false"), 422, "t-1")
 	post("", transaction("transaction", "Organization/o", "false"), 200, "201 Created")
 	post("", transaction("transaction", "Organization/none", "true"), 422, "t-1")
+}
+
+// $validate-stored tells what a new profile means for the data that is there.
+func TestValidateStored(t *testing.T) {
+	t.Parallel()
+	base, _ := start(t, pgtest.New(t))
+	for i, name := range []string{`"name":[{"family":"A"}],`, `"name":[{"family":"B"}],`, ``} {
+		if status, text := request(t, http.MethodPut, fmt.Sprintf("%s/Patient/%d", base, i), fmt.Sprintf(`{"resourceType":"Patient","id":"%d",%s"gender":"male"}`, i, name)); status != 201 {
+			t.Fatal(status, text)
+		}
+	}
+	if status, text := request(t, http.MethodGet, base+"/Patient/$validate-stored?profile=http://t/p", ""); status != 404 {
+		t.Errorf("%d %s", status, text)
+	}
+	if status, text := request(t, http.MethodPut, base+"/StructureDefinition/p", profileOf("Patient.name", `"min":1`)); status != 201 {
+		t.Fatal(status, text)
+	}
+	resp, err := http.Get(base + "/Patient/$validate-stored?profile=http://t/p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 202 {
+		t.Fatal(resp.Status)
+	}
+	var text string
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		var status int
+		if status, text = request(t, http.MethodGet, resp.Header.Get("Content-Location"), ""); status == 200 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(status, text)
+		}
+	}
+	for _, part := range []string{`{"name":"resources","valueInteger":3},{"name":"failed","valueInteger":1}`, `{"name":"url","valueCanonical":"http://t/p"},{"name":"valid","valueInteger":2},{"name":"invalid","valueInteger":1}`,
+		`{"name":"url","valueCanonical":"http://hl7.org/fhir/StructureDefinition/Patient"},{"name":"valid","valueInteger":3},{"name":"invalid","valueInteger":0}`} {
+		if !strings.Contains(text, part) {
+			t.Errorf("the report lacks %s: %s", part, text)
+		}
+	}
+	_, data, _ := strings.Cut(text, `"data":"`)
+	data, _, _ = strings.Cut(data, `"`)
+	lines, err := base64.StdEncoding.DecodeString(data)
+	if err != nil || strings.Count(string(lines), "\n") != 1 || !strings.Contains(string(lines), `{"reference":"Patient/2/_history/1","outcome":`) || !strings.Contains(string(lines), "Patient.name") {
+		t.Errorf("the failures are %s, %v", lines, err)
+	}
 }

@@ -113,6 +113,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	for _, op := range operations(db, known, known.source(defs)) {
 		service.Register(op)
 	}
+	service.Register(service.ValidateStoredOperation(known.validator))
 	if err := known.install(ctx, db, service, orDefault(c.PublicURL, c.BasePath), c.Interaction.UpdateCreate && c.Interaction.ClientIDs == "any"); err != nil {
 		return err
 	}
