@@ -110,7 +110,7 @@ type Search struct {
 	Count    int                   `key:"count" default:"50" min:"1" max:"10000" doc:"Matches on a page when _count is absent."`
 	CountMax int                   `key:"count_max" default:"1000" min:"1" max:"10000" doc:"Matches on a page at most; a larger _count is lowered to it."`
 	Total    string                `key:"total" default:"none" oneof:"none|estimate|accurate" doc:"Bundle.total when _total is absent."`
-	FullText bool                  `key:"full_text" default:"false" doc:"Index the words of every resource for _text, _content and :text. What is stored already is indexed by $reindex."`
+	FullText bool                  `key:"full_text" default:"false" doc:"Index the words of every resource for _text, _content and :text. What is stored already is indexed once the server runs."`
 	Types    map[string]SearchType `key:"types" doc:"What searches of a resource type may use, by type."`
 }
 
