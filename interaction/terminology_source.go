@@ -43,7 +43,8 @@ func (s *registrySource) list() (byURL map[string][]*terminology.Resource, versi
 					continue // the registry holds nothing that cannot be read
 				}
 				url, version := doc.Root().Get("url").Text(), doc.Root().Get("version").Text()
-				r := &terminology.Resource{Key: fmt.Sprintf("%s %d %s|%s|%s", origin, g, t, url, version), JSON: src}
+				// static under this generation
+				r := &terminology.Resource{Key: fmt.Sprintf("%s %d %s|%s|%s", origin, g, t, url, version), Static: true, JSON: src}
 				s.byURL[t+"|"+url] = append(s.byURL[t+"|"+url], r)
 				s.versions[r] = version
 				if t == "ConceptMap" {

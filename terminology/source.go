@@ -14,7 +14,8 @@ type Resource struct {
 	// Key names this very content: what is compiled from it is kept under the
 	// key. "" for content that is gone after the request.
 	Key string
-	// Static content never changes as long as the process lives.
+	// Static content never changes as long as the process lives or, where its
+	// source is Generational, as long as the generation is the same.
 	Static bool
 
 	JSON []byte
