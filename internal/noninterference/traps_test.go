@@ -24,6 +24,15 @@ type scene struct {
 
 func newScene(t *testing.T, change ...func(*store.Options)) *scene {
 	t.Helper()
+	return sceneWith(t, byRoles, change...)
+}
+
+// admission makes the resolver of a scene, and its tokens.
+type admission func(t *testing.T) (*authz.Resolver, *scene)
+
+// byRoles admits by roles of the configuration.
+func byRoles(t *testing.T) (*authz.Resolver, *scene) {
+	t.Helper()
 	issuer := arboristtest.NewIssuer(t)
 	role := func(path string) authz.Role { return authz.Role{Paths: []string{path}, Methods: []string{"*"}} }
 	resolver, err := authz.New(authz.Config{Mode: authz.ModeJWT, RolesClaim: "roles",
@@ -38,7 +47,37 @@ func newScene(t *testing.T, change ...func(*store.Options)) *scene {
 	token := func(roles ...string) string {
 		return "Bearer " + issuer.Token(t, roles[0], map[string]any{"sub": strings.Join(roles, " "), "roles": roles})
 	}
-	s := &scene{alice: token("a"), bob: token("b"), admin: token("admin"), carol: token("b", "reads a")}
+	return resolver, &scene{alice: token("a"), bob: token("b"), admin: token("admin"), carol: token("b", "reads a")}
+}
+
+// byArborist admits by the grants of a real Arborist.
+func byArborist(t *testing.T) (*authz.Resolver, *scene) {
+	t.Helper()
+	issuer := arboristtest.NewIssuer(t)
+	arborist := arboristtest.Start(t, issuer)
+	arborist.Apply(t, arboristtest.Policies{
+		Resources: []string{"/programs/a", "/programs/b", "/services/fhir/admin"},
+		Roles:     map[string][]string{"everything": {"fhir:*"}, "reader": {"fhir:read"}},
+		Policies: []arboristtest.Policy{
+			{ID: "a", Resources: []string{"/programs/a"}, Roles: []string{"everything"}}, {ID: "b", Resources: []string{"/programs/b"}, Roles: []string{"everything"}},
+			{ID: "reads-a", Resources: []string{"/programs/a"}, Roles: []string{"reader"}},
+			{ID: "admin", Resources: []string{"/programs", "/services/fhir/admin"}, Roles: []string{"everything"}},
+		},
+		Users: map[string][]string{"alice": {"a"}, "bob": {"b"}, "carol": {"b", "reads-a"}, "admin": {"admin"}},
+	})
+	resolver, err := authz.New(authz.Config{Mode: authz.ModeArborist, Arborist: authz.Arborist{URL: arborist.URL},
+		Issuers: []authz.Issuer{{Issuer: issuer.URL, KeysURL: issuer.KeysURL, Audiences: []string{"fhir"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(resolver.Close)
+	token := func(user string) string { return "Bearer " + issuer.Token(t, user, nil) }
+	return resolver, &scene{alice: token("alice"), bob: token("bob"), admin: token("admin"), carol: token("carol")}
+}
+
+func sceneWith(t *testing.T, admit admission, change ...func(*store.Options)) *scene {
+	t.Helper()
+	resolver, s := admit(t)
 	s.Server = servertest.Start(t, servertest.Options{
 		Server: func(c *server.Config) {
 			c.Resolver = resolver
@@ -238,7 +277,33 @@ func TestDeletedKeepsItsProject(t *testing.T) {
 // project, as the right one, and with a method that it does not have.
 func TestRouteMatrix(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
+	for name, admit := range map[string]admission{"roles": byRoles, "Arborist": byArborist} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tryRoutes(t, sceneWith(t, admit))
+		})
+	}
+}
+
+// TestExplain: administrators are told the grant, the label and where it comes from.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	s := sceneWith(t, byArborist)
+	explain := func(principal, reference, method string) *servertest.Answer {
+		return s.Get(s.Root+"/admin/authz/explain?principal="+principal+"&reference="+reference+"&method="+method, "Authorization", s.admin).Is(200)
+	}
+	explain("user:alice", "Patient/open", "update").Has(`"allowed": true`, `"root": "/programs/a"`, `"via": "user:alice"`, `"path": "/programs/a"`, `"method": "update"`)
+	explain("user:carol", "Patient/open", "read").Has(`"allowed": true`, `"method": "read"`)
+	explain("user:carol", "Patient/open", "delete").Has(`"allowed": false`, "not every label is granted")
+	explain("user:bob", "Patient/open", "read").Has(`"allowed": false`, "no label is granted").Lacks("Known")
+	// what bob could do if he had been granted a
+	s.Post(s.Root+"/admin/authz/preview?principal=user:bob&reference=Patient/open&method=read", `{"user":{"/programs/a":[{"service":"fhir","method":"read"}]}}`,
+		"Authorization", s.admin).Is(200).Has(`"allowed": true`)
+	s.as(s.bob, "GET", "/Patient/open", "").Is(404)
+}
+
+func tryRoutes(t *testing.T, s *scene) {
+	t.Helper()
 	patient := resource("Patient", "open", "a", `,"name":[{"family":"Known"}]`)
 	routes := []struct {
 		method, path, body string
@@ -265,6 +330,11 @@ func TestRouteMatrix(t *testing.T) {
 		{"PATCH", "/Patient?family=Known", `[{"op":"add","path":"/gender","value":"female"}]`, []int{404}, []int{200}, "", []string{"Content-Type", "application/json-patch+json"}},
 		{"POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"GET","url":"Patient/open"}}]}`, []int{400}, []int{200}, "PUT", nil},
 		{"POST", "", `{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Patient/open"}}]}`, []int{200}, []int{200}, "PUT", nil},
+		{"GET", "/Patient/open/$meta", "", []int{404}, []int{200}, "PUT", nil},
+		{"GET", "/Patient/$meta", "", []int{200}, []int{200}, "DELETE", nil},
+		{"GET", "/$meta", "", []int{200}, []int{200}, "DELETE", nil},
+		{"POST", "/Patient/open/$meta-add", `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":[{"code":"t"}]}}]}`, []int{404}, []int{200}, "GET", nil},
+		{"POST", "/Patient/open/$meta-delete", `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":[{"code":"t"}]}}]}`, []int{404}, []int{200}, "GET", nil},
 		{"DELETE", "/Patient?family=Known", "", []int{204}, []int{204}, "", nil},
 		{"DELETE", "/Patient/open", "", []int{204}, []int{204}, "", nil},
 	}
