@@ -169,6 +169,9 @@ func batchResponse(w io.Writer, resp *Response) error {
 			return err
 		}
 	}
+	if resp.Body != nil {
+		b.member("resource", resp.Body)
+	}
 	return b.end()
 }
 
