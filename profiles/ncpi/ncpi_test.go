@@ -149,7 +149,7 @@ func TestAtLeastOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = gate.Validate(t.Context(), doc.Root())
+		_, err = gate.Validate(t.Context(), doc.Root(), profiles.Around{})
 		if want == "" && err != nil || want != "" && (err == nil || fhir.AsError(err).Status != 422 || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%.80s: %v, want %q", src, err, want)
 		}
