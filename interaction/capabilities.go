@@ -3,6 +3,7 @@ package interaction
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"sort"
@@ -182,6 +183,7 @@ func (s *Service) capabilityStatement(types []string) []byte {
 	j.open("", '{')
 	j.text("mode", "server")
 	j.open("security", '{')
+	s.oauth(j)
 	if s.cfg.CORS {
 		j.raw("cors", "true")
 	}
@@ -349,4 +351,25 @@ func (s *Service) terminologyCapabilities() []byte {
 	}
 	j.close('}')
 	return j.b
+}
+
+// oauth writes where the authorization server is (SMART App Launch 1.0, section
+// "Using the FHIR CapabilityStatement"): first in the object, as JSON of FHIR has it.
+func (s *Service) oauth(j *jsonText) {
+	if len(s.cfg.OAuth) == 0 {
+		return
+	}
+	j.open("extension", '[')
+	j.open("", '{')
+	j.text("url", "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris")
+	j.open("extension", '[')
+	for _, name := range slices.Sorted(maps.Keys(s.cfg.OAuth)) {
+		j.open("", '{')
+		j.text("url", name)
+		j.text("valueUri", s.cfg.OAuth[name])
+		j.close('}')
+	}
+	j.close(']')
+	j.close('}')
+	j.close(']')
 }

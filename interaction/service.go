@@ -64,7 +64,11 @@ type Config struct {
 
 	Software Software
 	Security string // what the CapabilityStatement says of authorization; "" for open
-	CORS     bool   // browser applications may call, for the CapabilityStatement
+	// OAuth are the endpoints of the authorization server, for the
+	// CapabilityStatement: authorize, token, register, manage, introspect and
+	// revoke, by that name (SMART App Launch 1.0, oauth-uris).
+	OAuth map[string]string
+	CORS  bool // browser applications may call, for the CapabilityStatement
 	// XML tells that the encoder knows XML, for the CapabilityStatement.
 	XML bool
 }

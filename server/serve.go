@@ -190,6 +190,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h := rec.Header()
 		h.Set("X-Request-Id", x.id)
 		h.Set("X-Content-Type-Options", "nosniff")
+		if r.TLS != nil { // a browser that came so once is to come so again
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		s.metrics.inFlight(1)
 		defer s.metrics.inFlight(-1)
 		defer func() {

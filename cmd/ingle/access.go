@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"maps"
 	"net"
 	"time"
 
@@ -78,6 +79,14 @@ func smartEndpoints(c *config.Config) server.SMART {
 	s := c.Auth.SMART
 	return server.SMART{Issuer: issuer, Authorization: s.Authorization, Token: s.Token, Introspection: s.Introspection,
 		Registration: s.Registration, Management: s.Management, Revocation: s.Revocation}
+}
+
+// oauthEndpoints is the same for the CapabilityStatement.
+func oauthEndpoints(c *config.Config) map[string]string {
+	s := smartEndpoints(c)
+	out := map[string]string{"authorize": s.Authorization, "token": s.Token, "register": s.Registration, "manage": s.Management, "introspect": s.Introspection, "revoke": s.Revocation}
+	maps.DeleteFunc(out, func(_, url string) bool { return url == "" })
+	return out
 }
 
 // listenSecured listens, with TLS where the configuration has a certificate.

@@ -123,6 +123,11 @@ func TestAccessByConfiguration(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 
+	if _, text := is(200, "GET", "/metadata", ""); !strings.Contains(text, "StructureDefinition/oauth-uris") || !strings.Contains(text, `"url":"authorize","valueUri":"https://issuer.test/authorize"`) ||
+		strings.Contains(text, `"url":"register"`) {
+		t.Errorf("the CapabilityStatement does not name the endpoints: %.3000s", text)
+	}
+
 	admin := strings.TrimSuffix(base, "/fhir") + "/admin/authz/explain?reference=Patient/p&method="
 	if resp, _ := ask(t, client, "GET", admin+"read", "", "Authorization", ann); resp.StatusCode != 403 {
 		t.Errorf("ann explains: %d", resp.StatusCode)
@@ -183,6 +188,9 @@ func TestTLSByConfiguration(t *testing.T) {
 	base, _ := startWith(t, loader, pgtest.New(t), "INGLE_TLS_CERT_FILE="+certFile, "INGLE_TLS_KEY_FILE="+keyFile, "INGLE_TLS_CLIENT_CA_FILE="+caFile, "INGLE_TLS_REQUIRE_CLIENT=true",
 		"INGLE_AUTH_MODE=jwt", `INGLE_AUTH_ROLES={"chief":{"paths":["/"],"methods":["*"],"admin":true}}`, `INGLE_AUTH_CERTIFICATES=[{"name":"loader","match":"cn:loader","roles":["chief"]}]`)
 	resp, text := ask(t, loader, "GET", base+"/Patient", "")
+	if resp.Header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("%v", resp.Header)
+	}
 	if resp.StatusCode != 200 || resp.TLS.PeerCertificates[0].Subject.CommonName != "first" {
 		t.Errorf("%d %s %s", resp.StatusCode, resp.TLS.PeerCertificates[0].Subject, text)
 	}

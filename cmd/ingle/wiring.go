@@ -89,6 +89,7 @@ func interactions(c *config.Config, db *store.DB, registry *search.Registry, def
 		Indexed:           m.Indexed,
 		Labels:            labels,
 		CORS:              len(c.CORS.Origins) > 0,
+		OAuth:             oauthEndpoints(c),
 		Software:          software,
 	}
 	if out.DeleteLimit == 0 {
