@@ -22,17 +22,27 @@ import (
 // The resource is read as the administrator may see it.
 func Administration(resolver *authz.Resolver, db *store.DB) func(http.Handler) http.Handler {
 	a := &administration{resolver, db}
+	return administrators(resolver, adminPath, a.answer)
+}
+
+// administrators answers administrators at a path and below it, with JSON or, where
+// answer has nothing to say, with 204.
+func administrators(resolver *authz.Resolver, path string, answer func(*http.Request, authz.Scope) (any, error)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !strings.HasPrefix(r.URL.Path, adminPath+"/") {
+			if r.URL.Path != path && !strings.HasPrefix(r.URL.Path, path+"/") {
 				next.ServeHTTP(w, r)
 				return
 			}
-			exchangeOf(r).path = adminPath
-			out, err := a.answer(r)
+			exchangeOf(r).path = path
+			var out any
+			caller, err := administrator(resolver, r)
+			if err == nil {
+				out, err = answer(r, caller)
+			}
 			w.Header().Set("Cache-Control", "no-store")
 			if err != nil {
-				a.failed(w, r, err)
+				refused(resolver, w, r, err)
 				return
 			}
 			if out == nil {
@@ -47,6 +57,23 @@ func Administration(resolver *authz.Resolver, db *store.DB) func(http.Handler) h
 	}
 }
 
+// administrator is the scope of a caller who is one.
+func administrator(resolver *authz.Resolver, r *http.Request) (authz.Scope, error) {
+	c := authz.Credentials{Authorization: r.Header.Values("Authorization")}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		c.Certificate = r.TLS.VerifiedChains[0][0]
+	}
+	caller, err := resolver.Resolve(r.Context(), c)
+	if err != nil {
+		return authz.Scope{}, err
+	}
+	exchangeOf(r).principal = caller.Principal()
+	if !caller.Admin() {
+		return authz.Scope{}, fhir.Errorf(http.StatusForbidden, fhir.CodeForbidden, "this is for administrators")
+	}
+	return caller, nil
+}
+
 // adminPath is where administrators' questions stand in the log.
 const adminPath = "/admin/authz"
 
@@ -58,19 +85,7 @@ type administration struct {
 // maxPreview bounds the grants that a preview brings.
 const maxPreview = 4 << 20
 
-func (a *administration) answer(r *http.Request) (any, error) {
-	c := authz.Credentials{Authorization: r.Header.Values("Authorization")}
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		c.Certificate = r.TLS.VerifiedChains[0][0]
-	}
-	caller, err := a.resolver.Resolve(r.Context(), c)
-	if err != nil {
-		return nil, err
-	}
-	exchangeOf(r).principal = caller.Principal()
-	if !caller.Admin() {
-		return nil, fhir.Errorf(http.StatusForbidden, fhir.CodeForbidden, "this is for administrators")
-	}
+func (a *administration) answer(r *http.Request, caller authz.Scope) (out any, err error) {
 	q := r.URL.Query()
 	name := strings.TrimPrefix(r.URL.Path, adminPath+"/")
 	method := map[string]string{"explain": http.MethodGet, "preview": http.MethodPost, "drop": http.MethodPost}[name]
@@ -120,9 +135,10 @@ func (a *administration) answer(r *http.Request) (any, error) {
 	return who.Explain(m, typ, res.Labels), nil
 }
 
-func (a *administration) failed(w http.ResponseWriter, r *http.Request, err error) {
+// refused writes an error as an OperationOutcome.
+func refused(resolver *authz.Resolver, w http.ResponseWriter, r *http.Request, err error) {
 	resp := interaction.Failed(err)
-	for _, c := range a.resolver.Challenges(err) {
+	for _, c := range resolver.Challenges(err) {
 		w.Header().Add("WWW-Authenticate", c)
 	}
 	if len(resp.Allow) > 0 {

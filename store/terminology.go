@@ -158,6 +158,21 @@ func (s *Snapshot) Find(ctx context.Context, resourceType, url string) ([]Canoni
 	return s.allowed(ctx, s.index.byURL[resourceType+"|"+url])
 }
 
+// All returns the resources of a type that have a canonical URL and that the
+// caller may see, in no order.
+func (s *Snapshot) All(ctx context.Context, resourceType string) ([]Canonical, error) {
+	var list []Canonical
+	for _, same := range s.index.byURL {
+		if same[0].Type == resourceType {
+			list = append(list, same...)
+		}
+	}
+	return s.allowed(ctx, list)
+}
+
+// Same tells whether nothing changed between two snapshots.
+func (s *Snapshot) Same(other *Snapshot) bool { return other != nil && s.index == other.index }
+
 // Maps returns the ConceptMaps from a code system that the caller may see; ""
 // for all.
 func (s *Snapshot) Maps(ctx context.Context, source string) ([]Canonical, error) {

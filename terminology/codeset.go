@@ -12,8 +12,8 @@ import (
 )
 
 // CodeSet is the set of codes that a search modifier stands for: :in, :not-in,
-// :below or :above. Either Codes lists it, or, where imported code systems of
-// any size take part, Where is an SQL condition for it.
+// :below or :above. Either Codes lists it or, where it is large or imported code
+// systems take part, Where is an SQL condition for it.
 type CodeSet struct {
 	// Codes lists the set, with codes in lower case, as tokens are compared.
 	Codes []Coding
@@ -23,8 +23,13 @@ type CodeSet struct {
 	Where func(system, code string, arg func(any) string) string
 }
 
-// maxListed is how many codes a search lists before it is refused.
-const maxListed = 20_000
+// maxListed is how many codes a search takes as a list; more of them are a
+// condition. maxSet is how many codes of resources a condition may hold: code
+// systems with more are imported, and then any number will do.
+const (
+	maxListed = 10_000
+	maxSet    = 100_000
+)
 
 // CodeSet resolves a search modifier ("in", "not-in", "below", "above") and its
 // value: a value set's canonical URL or "ValueSet/id", or "system|code". For
@@ -112,12 +117,12 @@ func (s *Service) codeSet(ctx context.Context, src Source, modifier, value strin
 	default:
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "the modifier :%s is not known", modifier)
 	}
-	b := &setBuilder{r: r}
+	b := &setBuilder{r: r, limit: maxSet}
 	set, err := b.set(v)
 	if err != nil {
 		return nil, asClientError(err)
 	}
-	if list, ok := set.list(); ok {
+	if list, ok := set.list(); ok && len(list) <= maxListed {
 		return &CodeSet{Codes: list}, nil
 	}
 	return &CodeSet{Where: set.where}, nil
@@ -136,13 +141,14 @@ type codes struct {
 
 // setBuilder turns value sets into codes.
 type setBuilder struct {
-	r *run
-	n int
+	r     *run
+	n     int // codes listed so far
+	limit int
 }
 
 func (b *setBuilder) count(n int) error {
-	if b.n += n; b.n > maxListed {
-		return outcome(422, fhir.CodeTooCostly, "", fmt.Sprintf("The search would have to list more than %d codes; import the code systems that the value set uses, or use a narrower value set", maxListed))
+	if b.n += n; b.n > b.limit {
+		return outcome(422, fhir.CodeTooCostly, "", fmt.Sprintf("The search would have to list more than %d codes; import the code systems that the value set uses, or use a narrower value set", b.limit))
 	}
 	return nil
 }

@@ -26,8 +26,9 @@ type knowledge struct {
 	all         *profiles.Registry // and what is stored: what validation goes by
 	validator   *profiles.Validator
 	terminology *terminology.Service
-	parameters  *parameters        // search parameters that are stored
-	stored      *store.Conformance // what is stored, by canonical URL, as each caller may see it
+	prepared    *terminology.Preparation // compiles what is stored before it is asked for
+	parameters  *parameters              // search parameters that are stored
+	stored      *store.Conformance       // what is stored, by canonical URL, as each caller may see it
 	log         *slog.Logger
 	labels      string              // system of the security labels
 	loaded      []*profiles.Package // what is built in, and the packages of the configuration
@@ -70,6 +71,7 @@ func (k *knowledge) start(c *config.Config, db *store.DB, defs *fhir.Definitions
 		return err
 	}
 	k.stored = store.NewConformance(db, followEvery)
+	k.prepared = k.terminology.NewPreparation(k.stored, func() *store.Session { return db.As(authz.System("terminology")) }, k.source(defs))
 	source := terminology.Sources{terminology.Definitions(defs), interaction.RegistrySource(k.all)}
 	rules, err := validation(c)
 	if err != nil {
@@ -93,6 +95,7 @@ func (k *knowledge) committed(changes []store.Change) {
 		switch changes[i].Type {
 		case "CodeSystem", "ValueSet", "ConceptMap":
 			k.stored.Changed()
+			k.prepared.Changed()
 		}
 		k.changed(changes[i].Type, changes[i].ID, changes[i].Body)
 	}

@@ -126,7 +126,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 			return err
 		}
 	}
-	srv := server.New(listening(c, service, db, resolver, limits, metrics, log, name))
+	srv := server.New(listening(c, service, db, known, resolver, limits, metrics, log, name))
 
 	listener, err := listenSecured(ctx, c, log)
 	if err != nil {
@@ -144,6 +144,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	go func() { served <- srv.Serve(serving, listener) }()
 	var beside sync.WaitGroup
 	beside.Go(func() { known.follow(serving, db, defs) })
+	beside.Go(func() { known.prepared.Run(serving, log) })
 	beside.Go(func() { work(serving, db, registry, log) })
 	beside.Go(func() { settle(serving, limits, db, log) })
 	defer func() { stop(); beside.Wait() }()

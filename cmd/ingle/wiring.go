@@ -149,7 +149,7 @@ func searchLimits(c *config.Config) search.Limits {
 	}
 }
 
-func listening(c *config.Config, service *interaction.Service, db *store.DB, resolver *authz.Resolver, limits *limit.Limiter, m *server.Metrics, log *slog.Logger, version string) server.Config {
+func listening(c *config.Config, service *interaction.Service, db *store.DB, known *knowledge, resolver *authz.Resolver, limits *limit.Limiter, m *server.Metrics, log *slog.Logger, version string) server.Config {
 	out := server.Config{
 		Service:        service,
 		Database:       db,
@@ -181,7 +181,8 @@ func listening(c *config.Config, service *interaction.Service, db *store.DB, res
 		out.BodyRate = -1 // switched off
 	}
 	admission(c, &out)
-	out.Wrap = append(out.Wrap, server.SMARTConfiguration(c.BasePath, smartEndpoints(c)), server.Administration(resolver, db))
+	out.Wrap = append(out.Wrap, server.SMARTConfiguration(c.BasePath, smartEndpoints(c)), server.Administration(resolver, db),
+		server.TerminologyAdministration(resolver, known.prepared))
 	if c.Metrics.Enabled {
 		out.Metrics, out.MetricsElsewhere = m, c.Metrics.Listen != ""
 	}
