@@ -18,10 +18,12 @@ const (
 	NotMember
 )
 
-// binding is a value set's members, for value sets that never change.
+// binding is a value set's members, for value sets that never change. Without a
+// table it says that the value set cannot have one: to find that out again for
+// each code would cost a part of the expansion.
 type binding struct {
 	generation uint64
-	codes      map[bindingKey]struct{}
+	codes      map[bindingKey]struct{} // nil: no table
 	anySystem  map[string]struct{}
 }
 
@@ -54,10 +56,10 @@ func (s *Service) Member(ctx context.Context, src Source, valueSet string, c Cod
 	if g, ok := src.(Generational); ok {
 		generation = g.Generation()
 	}
-	if b, ok := s.bindings.Load(valueSet); ok {
-		if b := b.(*binding); b.generation == generation {
-			return b.has(valueSet, c)
-		}
+	kept, ok := s.bindings.Load(valueSet)
+	known := ok && kept.(*binding).generation == generation
+	if known && kept.(*binding).codes != nil {
+		return kept.(*binding).has(valueSet, c)
 	}
 	r := s.newRun(ctx, src)
 	v, err := r.valueSet(valueSet, nil)
@@ -67,10 +69,12 @@ func (s *Service) Member(ctx context.Context, src Source, valueSet string, c Cod
 	} else if err != nil {
 		return Unknown, "", err
 	}
-	if v.static && !s.opt.NoCache {
+	if v.static && !known && !s.opt.NoCache {
 		if b := s.bind(r, v, generation); b != nil {
 			s.bindings.Store(valueSet, b)
-			return b.has(valueSet, c)
+			if b.codes != nil {
+				return b.has(valueSet, c)
+			}
 		}
 		r = s.newRun(ctx, src)
 	}
@@ -106,16 +110,13 @@ func (s *Service) Member(ctx context.Context, src Source, valueSet string, c Cod
 	return NotMember, fmt.Sprintf("the code '%s' of %s is not in the value set %s", c.Code, c.System, v.shown()), nil
 }
 
-// bind lists a value set's members if all of it is static and small, nil if not.
+// bind lists a value set's members: without a table if not all of it is static
+// and small, nil if that cannot be told now.
 func (s *Service) bind(r *run, v *valueSet, generation uint64) *binding {
 	b := &binding{generation: generation, codes: map[bindingKey]struct{}{}, anySystem: map[string]struct{}{}}
 	r.budget = 20 * maxBinding
 	err := r.walk(v, nil, Query{}, func(m *member) bool {
-		if m.sys == nil || m.sys.Info().Content != "complete" || len(b.codes) >= maxBinding {
-			r.failure = errNotListable
-			return false
-		}
-		if !m.sys.Info().CaseSensitive {
+		if !r.static || m.sys == nil || m.sys.Info().Content != "complete" || !m.sys.Info().CaseSensitive || len(b.codes) >= maxBinding {
 			r.failure = errNotListable
 			return false
 		}
@@ -123,7 +124,10 @@ func (s *Service) bind(r *run, v *valueSet, generation uint64) *binding {
 		b.anySystem[m.code] = struct{}{}
 		return true
 	})
-	if err != nil || r.failure != nil || !r.static {
+	switch {
+	case !r.static || errors.Is(r.failure, errNotListable) || errors.Is(err, errNotListable):
+		return &binding{generation: generation}
+	case err != nil || r.failure != nil:
 		return nil
 	}
 	return b
