@@ -25,7 +25,7 @@ type Conformance struct {
 	db    *DB
 	fresh time.Duration
 	mu    sync.Mutex
-	mark  conformanceMark
+	mark  Mark
 	asked time.Time
 	index *conformanceIndex
 }
@@ -55,12 +55,6 @@ type Canonical struct {
 	Sources      []string // of a ConceptMap: the code systems that it maps from
 
 	label int32
-}
-
-type conformanceMark struct {
-	n, versions int64
-	last        time.Time
-	tx          int64 // of the newest change: Amend makes no version
 }
 
 type conformanceIndex struct {
@@ -97,15 +91,9 @@ func (c *Conformance) Snapshot(ctx context.Context, s *Session) (*Snapshot, erro
 	}
 	// all of them, whoever may see them: it is only a mark
 	everything := &visible{db: c.db, all: true, whole: true}
-	var args search.Args
-	var m conformanceMark
-	var last *time.Time
-	sql := "SELECT count(*), coalesce(sum(version), 0), max(lu), coalesce(max(tx::text::int8), 0) FROM " + everything.From(search.Resource, conformanceTypes, "r", &args) + " WHERE rtype = ANY(" + args.Add(numbers) + "::int2[])"
-	if err := c.db.pool.QueryRow(ctx, sql, args.Values()...).Scan(&m.n, &m.versions, &last, &m.tx); err != nil {
-		return nil, domain(ctx, fmt.Errorf("look for changed code systems: %w", err))
-	}
-	if last != nil {
-		m.last = *last
+	m, err := c.db.mark(ctx, everything, conformanceTypes)
+	if err != nil {
+		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type knowledge struct {
 	loaded      []*profiles.Package // what is built in, and the packages of the configuration
 
 	mu    sync.Mutex
+	mark  store.Mark           // of what was read
 	since map[string]time.Time // by resource type: the last change that was seen
 }
 
@@ -139,45 +141,71 @@ func (k *knowledge) follow(ctx context.Context, db *store.DB, defs *fhir.Definit
 }
 
 // catchUp reads the conformance resources that changed since it last did; all
-// of them at first.
+// of them at first, and where nothing but meta was changed in its place.
 func (k *knowledge) catchUp(ctx context.Context, db *store.DB, defs *fhir.Definitions) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	session := db.As(authz.System("conformance"))
-	for _, t := range defs.ResourceTypes() {
-		if !profiles.IsConformance(t) {
-			continue
-		}
-		q := store.HistoryQuery{Type: t, Count: 100}
-		if since, ok := k.since[t]; ok {
-			q.Since = &since
-		}
-		seen := map[string]bool{}
-		newest := k.since[t]
-		for {
-			page, err := session.History(ctx, q)
+	types := slices.DeleteFunc(slices.Clone(defs.ResourceTypes()), func(t string) bool { return !profiles.IsConformance(t) })
+	mark, err := session.Mark(ctx, types)
+	if err != nil {
+		return err
+	}
+	if mark != k.mark {
+		newer := false
+		for _, t := range types {
+			found, err := k.readChanges(ctx, session, t)
 			if err != nil {
-				return fmt.Errorf("read the %s history: %w", t, err)
+				return err
 			}
-			for _, r := range page.Entries {
-				if seen[r.ID] {
-					continue // an older version
-				}
-				seen[r.ID] = true
-				if r.LastUpdated.After(newest) {
-					newest = r.LastUpdated
-				}
-				k.changed(r.Type, r.ID, r.Body)
-			}
-			if page.Next == nil {
-				break
-			}
-			q.After = page.Next
+			newer = newer || found
 		}
-		// a commit may come later than its time says
-		k.since[t] = newest.Add(-10 * time.Second)
+		if !newer && len(k.since) > 0 {
+			clear(k.since)
+			for _, t := range types {
+				if _, err := k.readChanges(ctx, session, t); err != nil {
+					return err
+				}
+			}
+		}
+		k.mark = mark
 	}
 	return k.parameters.catchUp(ctx, db)
+}
+
+// readChanges reads what changed of a type and tells whether anything is newer
+// than what was seen.
+func (k *knowledge) readChanges(ctx context.Context, session *store.Session, t string) (newer bool, err error) {
+	last, known := k.since[t]
+	q := store.HistoryQuery{Type: t, Count: 100}
+	if known {
+		since := last.Add(-10 * time.Second) // a commit may come later than its time says
+		q.Since = &since
+	}
+	newest := last
+	seen := map[string]bool{}
+	for {
+		page, err := session.History(ctx, q)
+		if err != nil {
+			return false, fmt.Errorf("read the %s history: %w", t, err)
+		}
+		for _, r := range page.Entries {
+			if seen[r.ID] {
+				continue // an older version
+			}
+			seen[r.ID] = true
+			if r.LastUpdated.After(newest) {
+				newest = r.LastUpdated
+			}
+			k.changed(r.Type, r.ID, r.Body)
+		}
+		if page.Next == nil {
+			break
+		}
+		q.After = page.Next
+	}
+	k.since[t] = newest
+	return newest.After(last), nil
 }
 
 // bindings lets validation ask the terminology service.
