@@ -27,7 +27,7 @@ func (s *Service) Capabilities(ctx context.Context, _ Source, sw Software) []byt
 	if sw.URL != "" {
 		w.key("implementation").open('{').str("description", sw.Name+" terminology service").str("url", sw.URL).close('}')
 	}
-	w.boolean("lockedDate", false)
+	w.boolean("lockedDate", true)
 	w.key("codeSystem").open('[')
 	for _, sys := range s.listSystems(ctx) {
 		w.open('{').str("uri", sys.url)

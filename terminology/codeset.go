@@ -207,7 +207,7 @@ func (b *setBuilder) include(v *valueSet, in *include, active bool) (*codes, err
 }
 
 func (b *setBuilder) system(v *valueSet, in *include, active bool) (*codes, error) {
-	want, err := b.r.wantedVersion(in.system, in.version)
+	want, err := b.r.includedVersion(v, in)
 	if err != nil {
 		return nil, err
 	}

@@ -144,7 +144,7 @@ func (s *Service) page(r *run, e *expansion, q Query, noUI bool, without []strin
 	if in.system == "" || len(in.concepts) > 0 || len(in.valueSets) > 0 {
 		return false, nil
 	}
-	want, err := r.wantedVersion(in.system, in.version)
+	want, err := r.includedVersion(v, in)
 	if err != nil {
 		return false, err
 	}

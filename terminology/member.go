@@ -128,7 +128,7 @@ func (r *run) inInclude(v *valueSet, in *include, c Coding, out *verdict) (*memb
 
 // inSystem is inInclude without the value sets of the include.
 func (r *run) inSystem(v *valueSet, in *include, c Coding, out *verdict) (*member, error) {
-	want, err := r.wantedVersion(in.system, in.version)
+	want, err := r.includedVersion(v, in)
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +336,7 @@ func (r *run) walkInclude(v *valueSet, in *include, q Query, yield func(*member)
 
 // walkSystem walks the concepts of an include with a system.
 func (r *run) walkSystem(v *valueSet, in *include, q Query, yield func(*member) bool) error {
-	want, err := r.wantedVersion(in.system, in.version)
+	want, err := r.includedVersion(v, in)
 	if err != nil {
 		return err
 	}

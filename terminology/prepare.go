@@ -144,7 +144,7 @@ func (p *Preparation) round(ctx context.Context) error {
 		case err == nil:
 			p.put(e, Ready, size, note)
 		case errors.As(err, &fe) && fe.Status < 500:
-			p.put(e, Failed, nil, fe.Error())
+			p.put(e, Failed, nil, orElse(fe.Issues[0].Details, fe.Issues[0].Diagnostics))
 		default:
 			p.put(e, Pending, nil, "it could not be read; it is tried again")
 			failed = fmt.Errorf("prepare %s/%s: %w", e.Type, e.ID, err)

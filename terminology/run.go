@@ -23,6 +23,7 @@ type run struct {
 	lang    languages
 	budget  int // concepts that may still be looked at
 	visit   []string
+	locks   []string          // the locked date in each value set of visit
 	systems map[string]System // by canonical as asked
 	sets    map[string]*valueSet
 
@@ -33,6 +34,8 @@ type run struct {
 	usedSupplements                                        []string
 
 	last lastConcept
+
+	lockedVersions map[string]string // found so far
 
 	failure  error // of a callback
 	used     []usedResource
@@ -221,10 +224,17 @@ func (r *run) valueSet(ref string, from *valueSet) (*valueSet, error) {
 		}
 		return nil, &unknownValueSet{ref}
 	}
+	url, version, _ := strings.Cut(ref, "|")
+	if version == "" && from != nil {
+		var err error
+		if version, err = r.lockedVersion(from, "ValueSet", url); err != nil {
+			return nil, err
+		}
+		ref = canonical(url, version)
+	}
 	if v, ok := r.sets[ref]; ok {
 		return v, nil
 	}
-	url, version, _ := strings.Cut(ref, "|")
 	v, err := r.svc.valueSet(r.ctx, r.src, url, version)
 	if err != nil {
 		return nil, err
@@ -253,11 +263,12 @@ func (r *run) enter(v *valueSet, verb string) error {
 	if len(r.visit) >= 64 {
 		return outcome(422, fhir.CodeTooCostly, "vs-invalid", "Value sets include each other more than 64 levels deep")
 	}
+	r.locks = append(r.locks, r.lockedTo(v))
 	r.visit = append(r.visit, key)
 	return nil
 }
 
-func (r *run) leave() { r.visit = r.visit[:len(r.visit)-1] }
+func (r *run) leave() { r.visit, r.locks = r.visit[:len(r.visit)-1], r.locks[:len(r.locks)-1] }
 
 // acyclic fails on a value set that includes itself through others, wherever in
 // its compose that is.

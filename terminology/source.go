@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"ingle/fhir"
 )
@@ -17,6 +18,9 @@ type Resource struct {
 	// Static content never changes as long as the process lives or, where its
 	// source is Generational, as long as the generation is the same.
 	Static bool
+
+	// Updated is when it was last stored, zero where that is not known.
+	Updated time.Time
 
 	JSON []byte
 	doc  func() (*fhir.Doc, error)

@@ -35,7 +35,7 @@ func (s *storeSource) find(ctx context.Context, resourceType, url string) ([]sto
 
 func (s *storeSource) resource(ctx context.Context, x store.Canonical) *Resource {
 	return &Resource{
-		Key: contentKey(x.Type, x.ID, x.VersionID, x.LastUpdated),
+		Key: contentKey(x.Type, x.ID, x.VersionID, x.LastUpdated), Updated: x.LastUpdated,
 		doc: func() (*fhir.Doc, error) {
 			body, err := s.snap.Body(ctx, x)
 			if err != nil {

@@ -15,6 +15,7 @@ type valueSet struct {
 	name, status    string
 	standardsStatus string
 	language        string
+	lockedDate      string // of the compose: when references without a version were current
 	experimental    bool
 	inactive        *bool // compose.inactive; nil where not stated
 	include         []include
@@ -102,7 +103,7 @@ func compileValueSet(n fhir.Node, depth int) (*valueSet, error) {
 		}
 	}
 	compose := n.Get("compose")
-	v.hasCompose = compose.Valid()
+	v.hasCompose, v.lockedDate = compose.Valid(), compose.Get("lockedDate").Text()
 	if b := compose.Get("inactive"); b.Valid() {
 		is := b.Text() == "true"
 		v.inactive = &is

@@ -79,7 +79,7 @@ func TestTerminologyIsPrepared(t *testing.T) {
 		t.Fatalf("%v, want %v", got, want)
 	}
 	store("ValueSet/all", `{"resourceType":"ValueSet","id":"all","url":"http://t/all","status":"active","compose":{"include":[{"system":"http://t/large"}]}}`)
-	until(base, map[string]string{"ValueSet/all": "failed -1 "}) // what it needs is not there yet
+	until(base, map[string]string{"ValueSet/all": "failed -1 A definition for CodeSystem 'http://t/large' could not be found"}) // what it needs is not there yet
 	store("CodeSystem/large", systemOf(20_000))
 	store("ValueSet/below", `{"resourceType":"ValueSet","id":"below","url":"http://t/below","status":"active","compose":{"include":[{"system":"http://t/large","filter":[{"property":"concept","op":"is-a","value":"r3"}]}]}}`)
 	store("ValueSet/odd", `{"resourceType":"ValueSet","id":"odd","url":"http://t/odd","status":"active","compose":{"include":[{"system":"http://t/large","filter":[{"property":"nothing","op":"=","value":"r3"}]}]}}`)
