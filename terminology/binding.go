@@ -78,36 +78,33 @@ func (s *Service) Member(ctx context.Context, src Source, valueSet string, c Cod
 		}
 		r = s.newRun(ctx, src)
 	}
-	if c.System == "" {
-		found, _, err := r.inferSystem(v, c.Code)
-		var unknown *unknownSystem
-		if errors.As(err, &unknown) {
-			return Unknown, unknown.Error(), nil
-		}
-		if err != nil {
-			return Unknown, "", err
-		}
-		if len(found) == 0 {
-			return NotMember, fmt.Sprintf("the code '%s' is not in the value set %s", c.Code, v.shown()), nil
-		}
-		return Member, "", nil
-	}
 	var vd verdict
-	got, err := r.contains(v, nil, c, &vd)
+	var in bool
+	if c.System == "" {
+		found, _, e := r.inferSystem(v, c.Code, &vd)
+		in, err = len(found) > 0, e
+	} else {
+		got, e := r.contains(v, nil, c, &vd)
+		in, err = got != nil, e
+	}
 	var unknown *unknownSystem
 	switch {
 	case errors.As(err, &unknown):
 		return Unknown, unknown.Error(), nil
 	case err != nil:
 		return Unknown, "", err
-	case got != nil:
+	case in:
 		return Member, "", nil
 	case vd.cause != nil:
 		return Unknown, vd.cause.Error(), nil
 	case vd.missing != nil:
 		return Unknown, vd.missing.Error(), nil
 	}
-	return NotMember, fmt.Sprintf("the code '%s' of %s is not in the value set %s", c.Code, c.System, v.shown()), nil
+	what := "the code '" + c.Code + "'"
+	if c.System != "" {
+		what += " of " + c.System
+	}
+	return NotMember, fmt.Sprintf("%s is not in the value set %s", what, v.shown()), nil
 }
 
 // bind lists a value set's members: without a table if not all of it is static

@@ -229,7 +229,7 @@ func (r *run) validateCoding(v *valueSet, in *validation, i int) (*checked, erro
 			notIn()
 			return out, nil
 		}
-		found, tried, err := r.inferSystem(v, c.Code)
+		found, tried, err := r.inferSystem(v, c.Code, new(verdict))
 		if err != nil {
 			return nil, err
 		}
@@ -421,14 +421,13 @@ func (r *run) checkCode(v *valueSet, in *validation, i int, c Coding, m *member,
 }
 
 // inferSystem finds the code systems in which a value set has a code. tried are
-// all of its systems.
-func (r *run) inferSystem(v *valueSet, code string) (found, tried []string, err error) {
-	if tried, err = r.systemsOf(v, nil); err != nil {
+// all of its systems; what could not be looked at is told in out.
+func (r *run) inferSystem(v *valueSet, code string, out *verdict) (found, tried []string, err error) {
+	if tried, err = r.systemsOf(v, nil, out); err != nil {
 		return nil, nil, err
 	}
 	for _, system := range tried {
-		var vd verdict
-		m, err := r.contains(v, nil, Coding{System: system, Code: code}, &vd)
+		m, err := r.contains(v, nil, Coding{System: system, Code: code}, out)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -439,8 +438,9 @@ func (r *run) inferSystem(v *valueSet, code string) (found, tried []string, err 
 	return found, tried, nil
 }
 
-// systemsOf lists the code systems that a value set draws from.
-func (r *run) systemsOf(v *valueSet, out []string) ([]string, error) {
+// systemsOf adds the code systems that a value set draws from to a list. A value
+// set that it needs and that is not known is told in what.
+func (r *run) systemsOf(v *valueSet, list []string, what *verdict) ([]string, error) {
 	if err := r.enter(v, "including"); err != nil {
 		return nil, err
 	}
@@ -448,8 +448,8 @@ func (r *run) systemsOf(v *valueSet, out []string) ([]string, error) {
 	for i := range v.include {
 		in := &v.include[i]
 		if in.system != "" {
-			if !slices.Contains(out, in.system) {
-				out = append(out, in.system)
+			if !slices.Contains(list, in.system) {
+				list = append(list, in.system)
 			}
 			continue
 		}
@@ -457,17 +457,18 @@ func (r *run) systemsOf(v *valueSet, out []string) ([]string, error) {
 			inner, err := r.valueSet(ref, v)
 			var missing *unknownValueSet
 			if errors.As(err, &missing) {
+				what.missing = missing
 				continue
 			}
 			if err == nil {
-				out, err = r.systemsOf(inner, out)
+				list, err = r.systemsOf(inner, list, what)
 			}
 			if err != nil {
 				return nil, err
 			}
 		}
 	}
-	return out, nil
+	return list, nil
 }
 
 // json writes the answer's Parameters.
