@@ -373,6 +373,7 @@ func (r *run) walkSystem(v *valueSet, in *include, q Query, yield func(*member) 
 	nest := nests(in, q.Text)
 	q.Filters = in.filters
 	err = sys.Walk(r.ctx, &q, func(c *Concept) bool {
+		r.last = lastConcept{info, c.Code, c} // excludes ask for it
 		return yield(&member{sys: sys, system: in.system, version: info.Version, code: c.Code, concept: c, set: v, nest: nest})
 	})
 	if errors.Is(err, errNotListable) {
@@ -393,47 +394,6 @@ func nests(in *include, text string) bool {
 		}
 	}
 	return false
-}
-
-func (r *run) walkListed(v *valueSet, in *include, sys System, version string, q Query, yield func(*member) bool) error {
-	match := textMatcher(q.Text)
-	for i := range in.concepts {
-		ref := &in.concepts[i]
-		m := &member{sys: sys, system: in.system, version: version, code: ref.code, ref: ref, set: v}
-		if sys != nil {
-			c, err := r.concept(sys, ref.code)
-			if err != nil {
-				return err
-			}
-			info := sys.Info()
-			if c == nil && info.Content == "complete" {
-				continue // the system does not have it (any more)
-			}
-			m.version = info.Version
-			if m.concept = c; c != nil {
-				m.code = c.Code
-			}
-		}
-		if q.ActiveOnly && m.inactive() {
-			continue
-		}
-		if q.Text != "" {
-			seen := Concept{Code: m.code, Display: ref.display, Designations: ref.designations}
-			if m.concept != nil {
-				if seen.Display == "" {
-					seen.Display = m.concept.Display
-				}
-				seen.Designations = append(append([]Designation(nil), ref.designations...), m.concept.Designations...)
-			}
-			if !match(&seen) {
-				continue
-			}
-		}
-		if !yield(m) {
-			return nil
-		}
-	}
-	return nil
 }
 
 // names lists the ways to call a member: the display of the value set, that of

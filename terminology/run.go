@@ -33,7 +33,8 @@ type run struct {
 	supplemented                                           map[string][]*resourceSystem // base url → supplements
 	usedSupplements                                        []string
 
-	last lastConcept
+	last  lastConcept
+	batch listedConcepts
 
 	lockedVersions map[string]string // found so far
 

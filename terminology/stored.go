@@ -65,8 +65,11 @@ func (s *Service) storedSystem(ctx context.Context, url, version string, stub *S
 // Info returns the facts of the imported version.
 func (s *storedSystem) Info() *SystemInfo { return &s.info }
 
+// maxCode is how many bytes a code may have that is looked for.
+const maxCode = 1000
+
 func (s *storedSystem) find(ctx context.Context, code string) (*concepts.Concept, error) {
-	if len(code) > 1000 {
+	if len(code) > maxCode {
 		return nil, nil
 	}
 	code = s.fold(code)
@@ -78,6 +81,42 @@ func (s *storedSystem) find(ctx context.Context, code string) (*concepts.Concept
 		s.kept.keepConcept(s.id, code, row)
 	}
 	return row, err
+}
+
+// concepts finds concepts by their codes in one round trip; nil for those that the
+// system does not define.
+func (s *storedSystem) concepts(ctx context.Context, codes []string) ([]*Concept, error) {
+	rows := make(map[string]*concepts.Concept, len(codes))
+	var missing []string
+	for _, code := range codes {
+		code = s.fold(code)
+		if row, ok := s.kept.concept(s.id, code); ok {
+			rows[code] = row
+		} else if len(code) <= maxCode {
+			missing = append(missing, code)
+		}
+	}
+	if len(missing) > 0 {
+		found, err := s.store.ConceptsOf(ctx, s.id, missing, !s.info.CaseSensitive)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range found {
+			rows[s.fold(row.Code)] = row
+		}
+	}
+	out := make([]*Concept, len(codes))
+	for i, code := range codes {
+		row := rows[s.fold(code)]
+		if row == nil {
+			continue
+		}
+		var err error
+		if out[i], err = s.out(row); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // Concept finds a concept by code.

@@ -121,6 +121,24 @@ func (s *Store) Concept(ctx context.Context, id int32, code string, fold bool) (
 	return c, nil
 }
 
+// ConceptsOf finds concepts by their codes, in no order; codes that there are not
+// are left out. fold is as in Concept.
+func (s *Store) ConceptsOf(ctx context.Context, id int32, codes []string, fold bool) ([]*Concept, error) {
+	col := "code"
+	if fold {
+		col = "fold"
+	}
+	rows, err := s.pool.Query(ctx, fmt.Sprintf(`SELECT `+columns+` FROM concept_%d WHERE %s = ANY($1::text[])`, id, col), codes)
+	if err != nil {
+		return nil, fmt.Errorf("concepts: concepts: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, scan)
+	if err != nil {
+		return nil, fmt.Errorf("concepts: concepts: %w", err)
+	}
+	return list, nil
+}
+
 // Page returns the concepts that a selection picks, by place.
 func (s *Store) Page(ctx context.Context, id int32, sel *Selection) ([]*Concept, error) {
 	if sel.None {
