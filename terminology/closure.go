@@ -2,7 +2,9 @@ package terminology
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,7 +12,12 @@ import (
 	"ingle/store/concepts"
 )
 
-const maxClosure = 10_000
+// maxClosure is how many codings a closure table holds, and maxClosures how many
+// tables a caller may have.
+const (
+	maxClosure  = 10_000
+	maxClosures = 1_000
+)
 
 // Closure answers $closure (R4 terminology-service 4.7.9): the relations that
 // new codings bring to the caller's table, or all since a version.
@@ -44,7 +51,11 @@ func (s *Service) Closure(ctx context.Context, src Source, owner string, p *Para
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "send either concepts to add or a version to replay from, not both")
 	}
 	if len(codings) == 0 && since == "" {
-		if err := s.opt.Concepts.ResetClosure(ctx, owner, name); err != nil {
+		err := s.opt.Concepts.ResetClosure(ctx, owner, name, maxClosures)
+		if errors.Is(err, concepts.ErrClosureFull) {
+			return nil, fhir.Errorf(422, fhir.CodeTooCostly, "a caller may have %d closure tables; use one of them again", maxClosures)
+		}
+		if err != nil {
 			return nil, err
 		}
 		return closureMap(name, 0, nil, s.opt.Now()), nil
@@ -72,15 +83,15 @@ func (s *Service) Closure(ctx context.Context, src Source, owner string, p *Para
 	for i, c := range codings {
 		systems[i], codes[i] = c.System, c.Code
 	}
-	all, version, ok, err := s.opt.Concepts.ExtendClosure(ctx, owner, name, systems, codes)
+	all, version, ok, err := s.opt.Concepts.ExtendClosure(ctx, owner, name, systems, codes, maxClosure)
+	if errors.Is(err, concepts.ErrClosureFull) {
+		return nil, fhir.Errorf(422, fhir.CodeTooCostly, "the closure table %q would have more than %d codings; none of these were added", name, maxClosure)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return nil, fhir.Errorf(404, fhir.CodeNotFound, "there is no closure table %q; call $closure with its name alone to make it", name)
-	}
-	if len(all) > maxClosure {
-		return nil, fhir.Errorf(422, fhir.CodeTooCostly, "the closure table %q has more than %d codings", name, maxClosure)
 	}
 	if since != "" && from > version {
 		return nil, fhir.Errorf(400, fhir.CodeValue, "the closure table is at version %d; there is no version %d", version, from)
@@ -113,33 +124,53 @@ type relation struct{ system, source, target, equivalence string }
 // relations are those between codings of which at least one was added after a
 // version.
 func (r *run) relations(all []concepts.Coding, after int) ([]relation, error) {
-	var out []relation
-	defined := make([]*Concept, len(all))
-	systems := make([]System, len(all))
+	bySystem := map[string][]int{}
+	var urls []string
 	for i, c := range all {
-		sys, err := r.system(c.System, "")
+		if bySystem[c.System] == nil {
+			urls = append(urls, c.System)
+		}
+		bySystem[c.System] = append(bySystem[c.System], i)
+	}
+	var out []relation
+	for _, url := range urls {
+		places := bySystem[url]
+		if !slices.ContainsFunc(places, func(i int) bool { return all[i].Added > after }) {
+			continue
+		}
+		sys, err := r.system(url, "")
 		if err != nil {
 			return nil, err
 		}
-		systems[i] = sys
-		if defined[i], err = r.concept(sys, c.Code); err != nil {
-			return nil, err
+		listed := &include{system: url}
+		for _, i := range places {
+			listed.concepts = append(listed.concepts, conceptRef{code: all[i].Code})
 		}
-	}
-	for i, a := range all {
-		for k, b := range all {
-			if i == k || a.System != b.System || a.Added <= after && b.Added <= after || defined[i] == nil || defined[k] == nil {
-				continue
-			}
-			if err := r.spend(1); err != nil {
+		defined := make([]*Concept, len(places))
+		for k := range places {
+			if defined[k], err = r.listedConcept(sys, listed, k); err != nil {
 				return nil, err
 			}
-			up, err := systems[i].Subsumes(r.ctx, defined[k], defined[i])
-			if err != nil {
+		}
+		for k, i := range places {
+			if defined[k] == nil {
+				continue // the system lost it
+			}
+			// to compare what was read is far less than to look it up
+			if err := r.spend(1 + len(places)/100); err != nil {
 				return nil, err
 			}
-			if up {
-				out = append(out, relation{a.System, a.Code, b.Code, "subsumes"})
+			for k2, i2 := range places {
+				if k == k2 || defined[k2] == nil || all[i].Added <= after && all[i2].Added <= after {
+					continue
+				}
+				up, err := sys.Subsumes(r.ctx, defined[k2], defined[k])
+				if err != nil {
+					return nil, err
+				}
+				if up {
+					out = append(out, relation{url, all[i].Code, all[i2].Code, "subsumes"})
+				}
 			}
 		}
 	}

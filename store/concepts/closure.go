@@ -15,9 +15,21 @@ type Coding struct {
 	Added        int
 }
 
-// ResetClosure makes a closure table of a caller, or empties it.
-func (s *Store) ResetClosure(ctx context.Context, owner, name string) error {
+// ErrClosureFull is the error of a closure table that would hold more codings, or of
+// a caller who would have more tables, than the limit.
+var ErrClosureFull = errors.New("concepts: a closure table is full")
+
+// ResetClosure makes a closure table of a caller, who may have so many, or empties
+// it.
+func (s *Store) ResetClosure(ctx context.Context, owner, name string, limit int) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var others int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM closure_table WHERE owner = $1 AND name <> $2`, owner, name).Scan(&others); err != nil {
+			return err
+		}
+		if others >= limit {
+			return ErrClosureFull
+		}
 		if _, err := tx.Exec(ctx, `DELETE FROM closure_table WHERE owner = $1 AND name = $2`, owner, name); err != nil {
 			return err
 		}
@@ -32,8 +44,9 @@ func (s *Store) ResetClosure(ctx context.Context, owner, name string) error {
 
 // ExtendClosure adds the codings that the table lacks, all under one new
 // version, and returns all of its codings and its version. ok is false if there
-// is no such table.
-func (s *Store) ExtendClosure(ctx context.Context, owner, name string, systems, codes []string) (all []Coding, version int, ok bool, err error) {
+// is no such table. A table that would hold more than limit codings stays as it is:
+// ErrClosureFull.
+func (s *Store) ExtendClosure(ctx context.Context, owner, name string, systems, codes []string, limit int) (all []Coding, version int, ok bool, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `SELECT version FROM closure_table WHERE owner = $1 AND name = $2 FOR UPDATE`, owner, name).Scan(&version)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -65,6 +78,9 @@ func (s *Store) ExtendClosure(ctx context.Context, owner, name string, systems, 
 			err = r.Scan(&c.System, &c.Code, &c.Added)
 			return c, err
 		})
+		if err == nil && len(codes) > 0 && len(all) > limit {
+			return ErrClosureFull
+		}
 		return err
 	})
 	if err != nil {
