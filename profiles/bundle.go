@@ -57,7 +57,7 @@ func (r *run) entryRules(kind, cite string, e fhir.Node) {
 	} else if !full.Valid() && res.Valid() && (kind == "document" || kind == "message") {
 		r.fail(e, fhir.CodeRequired, cite, "an entry of a Bundle of type %s needs a fullUrl", kind)
 	}
-	if kind == "searchset" && res.Valid() && !res.Get("id").Valid() && res.Get("resourceType").Text() != "OperationOutcome" && res.Get("resourceType").Text() != "Parameters" {
+	if kind == "searchset" && res.Valid() && !res.Get("id").Valid() && (e.Get("search").Get("mode").Text() == "match" || !isAnswer(res)) {
 		step := item{name: "resource", idx: -1}
 		r.push(&step)
 		r.fail(res, fhir.CodeRequired, cite, "a resource in the result of a search must have an id")
@@ -69,6 +69,13 @@ func (r *run) entryRules(kind, cite string, e fhir.Node) {
 		r.fail(res, fhir.CodeValue, cite, "an entry of mode outcome is an OperationOutcome, not a %s", res.Get("resourceType").Text())
 		r.pop()
 	}
+}
+
+// isAnswer tells a resource that answers a request and is stored nowhere, so
+// that it needs no id beside what a search found.
+func isAnswer(res fhir.Node) bool {
+	name := res.Get("resourceType").Text()
+	return name == "OperationOutcome" || name == "Parameters"
 }
 
 // bundleReferences checks the references of the first entry of a document

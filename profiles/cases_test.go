@@ -24,6 +24,27 @@ var otherVerdicts = map[string]string{
 	"signatures-example-2":             "the digital signature of the Bundle is not verified",
 }
 
+// otherPlaces are errors of the official validator that are not found at the
+// place it names, by case and the beginning of the text, with the reason.
+var otherPlaces = map[string]string{
+	"bundle-document-versioned-references-bad: Can't find":     "found, at entry[0].resource.section[0].entry[0]: the official path counts from 1",
+	"bundle-document-versioned-references-bad: Found 2":        "found, at entry[0].resource.section[0].entry[1]: the official path counts from 1",
+	"ai8: No match found for Patient.birthDate":                "the order of the elements of a differential is not checked",
+	"ai8: This element has a Binding but":                      "eld-11 as R4 publishes it holds for every type: select(…).exists() is true of a false; the official validator has a rule of its own",
+	"obs-vs-2: The extension http://hl7.org/fhir/uv/cardx-htn": "an extension that is not known is a warning: R4 does not forbid it (extensibility.html)",
+	"obs-vs-2: BPCode: magic LOINC code":                       "the official validator takes LOINC 76534-7 for a blood pressure too, which R4's table of vital signs does not name",
+}
+
+// otherPlace returns why an error is not found at its place, "" if it has to be.
+func otherPlace(name, text string) string {
+	for begin, why := range otherPlaces {
+		if strings.HasPrefix(name+": "+text, begin) {
+			return why
+		}
+	}
+	return ""
+}
+
 // TestOfficialCases compares verdicts on the JSON cases of the official
 // validator, and the places of the errors.
 func TestOfficialCases(t *testing.T) {
@@ -73,7 +94,11 @@ func TestOfficialCases(t *testing.T) {
 				pathsFound++
 				continue
 			}
-			t.Logf("%s: no error at %s (%s)", c.Name, e.Path, e.Text)
+			if why := otherPlace(c.Name, e.Text); why != "" {
+				t.Logf("%s: no error at %s: %s", c.Name, e.Path, why)
+				continue
+			}
+			t.Errorf("%s: no error at %s (%s)", c.Name, e.Path, e.Text)
 			for _, is := range errorsOf(issues) {
 				t.Logf("    %s", describe(is))
 			}
@@ -81,8 +106,8 @@ func TestOfficialCases(t *testing.T) {
 	}
 	t.Logf("validator: %d passed, %d failed", passed, failed)
 	t.Logf("validator error paths: %d passed, %d failed", pathsFound, paths-pathsFound)
-	if pathsFound < 97 {
-		t.Errorf("only %d of %d error paths agree", pathsFound, paths)
+	if named := paths - pathsFound; named != len(otherPlaces) {
+		t.Errorf("%d error paths do not agree, %d are named", named, len(otherPlaces))
 	}
 	if passed < 60 {
 		t.Errorf("only %d cases agree", passed)
