@@ -161,4 +161,6 @@ type Statement struct {
 	// Such a statement is best prepared and planned once, as planning takes longer
 	// than running; any other is better planned for its values each time.
 	Stable bool
+	// Few tells that a Stable statement is of the first kind.
+	Few bool
 }

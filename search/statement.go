@@ -29,14 +29,14 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 			with = "WITH " + with + "\n"
 		}
 		sql := with + columns + " FROM " + hit + " h JOIN " + res + " ON " + x + ".rid = h.rid ORDER BY " + order
-		return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable()}, nil
+		return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.q.plan().selective}, nil
 	}
 	inc := c.includes(keys)
 	all, y := c.from(Resource, nil, "x")
 	sql := "WITH " + with + ", " + inc + "\nSELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (\n" +
 		columns + ", row_number() OVER (ORDER BY " + order + ") AS ord FROM hit h JOIN " + res + " ON " + x + ".rid = h.rid\nUNION ALL\n" +
 		"SELECT 1::int2, " + hitColumns(y) + ", NULL, " + y + ".rid FROM inc JOIN " + all + " ON " + y + ".rid = inc.rid\n) page ORDER BY mode, ord"
-	return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable()}, nil
+	return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.q.plan().selective}, nil
 }
 
 // stable tells Statement.Stable. A search that begins at a key with few rows has
@@ -81,7 +81,7 @@ func (r *Registry) CompileCount(q *Query, src Source) (*Statement, error) {
 		}
 		sql = "SELECT count(*) AS count FROM (" + strings.Join(parts, "\nUNION\n") + ") u"
 	}
-	return &Statement{SQL: sql, Args: c.args.Values(), Stable: c.stable()}, nil
+	return &Statement{SQL: sql, Args: c.args.Values(), Stable: c.stable(), Few: c.q.plan().selective}, nil
 }
 
 // CompileMatch turns a query into the statement of its first limit matches,

@@ -55,7 +55,7 @@ func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, erro
 	if q.Total == search.TotalAccurate {
 		return page, r.pageWithTotal(ctx, q, v, st, page)
 	}
-	rows, err := r.q.Query(ctx, st.SQL, planned(st)...)
+	rows, err := r.q.Query(ctx, st.SQL, v.planned(st)...)
 	if err != nil {
 		return nil, domain(ctx, fmt.Errorf("search: %w", err))
 	}
@@ -68,11 +68,20 @@ func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, erro
 	return page, nil
 }
 
-// planned returns the arguments of a statement, led by the way it is planned:
-// once for a connection where one plan is best for all values, else anew, since
-// a common code and a rare one want different plans.
-func planned(st *search.Statement) []any {
-	if st.Stable {
+// manyLabels is the number of labels from which PostgreSQL looks a row's label up
+// by a hash, if it plans for the labels themselves.
+const manyLabels = 9
+
+// once tells that a statement is best planned once for a connection, as one plan
+// is best for all values. Any other is planned anew, since a common code and a
+// rare one want different plans.
+func (v *visible) once(st *search.Statement) bool {
+	return st.Stable && (st.Few || len(v.labels) < manyLabels)
+}
+
+// planned returns the arguments of a statement, led by the way it is planned.
+func (v *visible) planned(st *search.Statement) []any {
+	if v.once(st) {
 		return st.Args
 	}
 	return append([]any{pgx.QueryExecModeCacheDescribe}, st.Args...)
@@ -91,7 +100,7 @@ func (r *reader) Match(ctx context.Context, q *search.Query, limit int) ([]*Reso
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.q.Query(ctx, st.SQL, planned(st)...)
+	rows, err := r.q.Query(ctx, st.SQL, v.planned(st)...)
 	if err != nil {
 		return nil, domain(ctx, fmt.Errorf("match: %w", err))
 	}
@@ -182,6 +191,11 @@ func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible,
 	conn := c.Conn()
 	b := &pgx.Batch{}
 	b.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	mode := "auto"
+	if !v.once(st) || !v.once(count) { // a pipeline prepares all its statements
+		mode = "force_custom_plan"
+	}
+	b.Queue("SET LOCAL plan_cache_mode = " + mode)
 	b.Queue(st.SQL, st.Args...)
 	b.Queue(fmt.Sprintf("SET LOCAL statement_timeout = %d", r.db.opts.CountTime.Milliseconds()))
 	b.Queue(count.SQL, count.Args...)
@@ -189,8 +203,10 @@ func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible,
 	res := conn.SendBatch(ctx, b)
 	var total int
 	err = func() error {
-		if _, err := res.Exec(); err != nil {
-			return err
+		for range 2 { // BEGIN, SET
+			if _, err := res.Exec(); err != nil {
+				return err
+			}
 		}
 		rows, err := res.Query()
 		if err != nil {
@@ -231,7 +247,7 @@ func (r *reader) count(ctx context.Context, q *search.Query, v *visible, page *S
 		return err
 	}
 	var total int
-	if err := r.q.QueryRow(ctx, st.SQL, planned(st)...).Scan(&total); err != nil {
+	if err := r.q.QueryRow(ctx, st.SQL, v.planned(st)...).Scan(&total); err != nil {
 		return domain(ctx, fmt.Errorf("count: %w", err))
 	}
 	page.Total = &total
