@@ -161,6 +161,7 @@ type Statement struct {
 	// Such a statement is best prepared and planned once, as planning takes longer
 	// than running; any other is better planned for its values each time.
 	Stable bool
-	// Few tells that a Stable statement is of the first kind.
+	// Few tells that a Stable statement reads few rows: it begins at few or stops
+	// when the page is full.
 	Few bool
 }

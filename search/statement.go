@@ -29,14 +29,14 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 			with = "WITH " + with + "\n"
 		}
 		sql := with + columns + " FROM " + hit + " h JOIN " + res + " ON " + x + ".rid = h.rid ORDER BY " + order
-		return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.q.plan().selective}, nil
+		return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.few()}, nil
 	}
 	inc := c.includes(keys)
 	all, y := c.from(Resource, nil, "x")
 	sql := "WITH " + with + ", " + inc + "\nSELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (\n" +
 		columns + ", row_number() OVER (ORDER BY " + order + ") AS ord FROM hit h JOIN " + res + " ON " + x + ".rid = h.rid\nUNION ALL\n" +
 		"SELECT 1::int2, " + hitColumns(y) + ", NULL, " + y + ".rid FROM inc JOIN " + all + " ON " + y + ".rid = inc.rid\n) page ORDER BY mode, ord"
-	return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.q.plan().selective}, nil
+	return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.few()}, nil
 }
 
 // stable tells Statement.Stable. A search that begins at a key with few rows has
@@ -60,6 +60,14 @@ func (c *compilation) stable() bool {
 	}
 	s, ok := p.driver.(*scan)
 	return ok && len(c.q.conds) == 1 && s.rel != Text && s.rel != Resource
+}
+
+// few tells Statement.Few of a page: of stable ones all but those that find every
+// row of a range before they order them.
+func (c *compilation) few() bool {
+	p := c.q.plan()
+	s, ok := p.driver.(*scan)
+	return p.selective || len(c.q.Sort) > 0 || !ok || s.where == nil
 }
 
 // CompileCount turns a query into the statement of its exact total.
