@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -24,7 +25,7 @@ func (jp *jsonPath) place() string {
 	return b.String() + ":" + jp.typ
 }
 
-// places lists those of a composite's elements, with its components.
+// placeOf is the place of a composite's elements, with its components.
 func placeOf(base *jsonPath, parts []*component) string {
 	out := base.place()
 	for _, c := range parts {
@@ -39,18 +40,21 @@ func placeOf(base *jsonPath, parts []*component) string {
 	return out
 }
 
-// cover finds the parameters whose places are those of others together and
-// takes their leaves out of the tree. References stay: what they may point to is
-// a part of what they mean.
-func (t *typeIndex) cover() {
-	for _, p := range t.params {
+// cover finds which of FHIR's own parameters have the places of others together
+// and takes their leaves out of the tree. Those that users add come and go, so
+// that nothing else may rest on their rows. References stay: what they may point
+// to is a part of what they mean.
+func (t *typeIndex) cover(own []*Param) {
+	for _, p := range own {
 		slices.Sort(p.places)
 		p.places = slices.Compact(p.places)
 	}
-	candidates := slices.DeleteFunc(slices.Clone(t.params), func(p *Param) bool {
-		return len(p.places) == 0 || p.state != Active || p.Type == "reference" || p.Type == "special" || p.Type == "uri"
+	candidates := slices.DeleteFunc(own, func(p *Param) bool {
+		return len(p.places) == 0 || p.Type == "reference" || p.Type == "special" || p.Type == "uri"
 	})
-	slices.SortStableFunc(candidates, func(a, b *Param) int { return len(a.places) - len(b.places) })
+	slices.SortFunc(candidates, func(a, b *Param) int {
+		return cmp.Or(len(a.places)-len(b.places), strings.Compare(a.Code, b.Code))
+	})
 	for i, p := range candidates {
 		var parts []*Param
 		left := slices.Clone(p.places)

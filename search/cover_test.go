@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"ingle/fhir"
 	"ingle/fhir/r4"
 )
 
@@ -40,5 +41,30 @@ func TestCover(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("without rows of their own are\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// TestCoverLeavesCustomParameters adds a parameter that finds what birthdate
+// finds: each keeps its rows, for the one may be deleted again.
+func TestCoverLeavesCustomParameters(t *testing.T) {
+	t.Parallel()
+	r := NewRegistry(r4.Definitions())
+	def := &fhir.SearchParam{URL: "http://example.org/a-birth", Code: "a-birth", Type: "date", Base: []string{"Patient"}, Expression: "Patient.birthDate"}
+	if err := r.Add(def, Active); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := fhir.Parse([]byte(`{"resourceType":"Patient","birthDate":"1970-01-02"}`), fhir.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := r.IndexRows(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []string{"birthdate", "a-birth"} {
+		p := r.Param("Patient", code)
+		if p == nil || p.parts != nil || !slices.ContainsFunc(rows.Dates, func(d DateRow) bool { return d.K == p.key }) {
+			t.Errorf("%s has no rows of its own", code)
+		}
 	}
 }

@@ -142,6 +142,7 @@ func (r *Registry) compileType(name string) *typeIndex {
 	for _, def := range r.defs.SearchParams(name) {
 		add(def, Active)
 	}
+	own := slices.Clone(t.params)
 	for _, c := range r.customOf(name) {
 		add(c.def, c.state)
 	}
@@ -154,7 +155,7 @@ func (r *Registry) compileType(name string) *typeIndex {
 			r.plant(t, p)
 		}
 	}
-	t.cover()
+	t.cover(own)
 	return t
 }
 
