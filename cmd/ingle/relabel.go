@@ -14,7 +14,6 @@ import (
 	"ingle/fhir/r4"
 	"ingle/internal/config"
 	"ingle/internal/load"
-	"ingle/search"
 	"ingle/store"
 )
 
@@ -57,28 +56,12 @@ func relabel(ctx context.Context, c *config.Config, r store.Relabelling, out io.
 	if url == "" {
 		return errors.New("set INGLE_DATABASE_URL to the database of the servers")
 	}
-	log := logger(c.Log)
-	defs := r4.Definitions()
 	// what the servers index is indexed here too: the label may be a value of theirs
-	registry := search.NewRegistry(defs, ownBases(c)...)
-	if c.Search.FullText {
-		registry.EnableFullText()
-	}
-	known, err := newKnowledge(c, defs, registry, log)
-	if err != nil {
-		return err
-	}
-	db, err := openStore(ctx, c, url, defs, registry, known)
+	db, _, _, err := openStore(ctx, c, url, r4.Definitions(), logger(c.Log))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if err := known.start(c, db, defs); err != nil {
-		return err
-	}
-	if err := known.catchUp(ctx, db, defs); err != nil {
-		return err
-	}
 	r.Labels = authz.Labels{System: c.Auth.Labels.System}
 	start := time.Now()
 	if load.IsTerminal(os.Stderr) {

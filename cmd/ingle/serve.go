@@ -71,26 +71,11 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		}
 	}
 	defs := r4.Definitions()
-	registry := search.NewRegistry(defs, ownBases(c)...)
-	registry.Restrict(searchRules(c))
-	if c.Search.FullText {
-		registry.EnableFullText()
-	}
-	known, err := newKnowledge(c, defs, registry, log)
-	if err != nil {
-		return err
-	}
-	db, err := openStore(ctx, c, url, defs, registry, known)
+	db, registry, known, err := openStore(ctx, c, url, defs, log)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if err := known.start(c, db, defs); err != nil {
-		return err
-	}
-	if err := known.catchUp(ctx, db, defs); err != nil {
-		return err
-	}
 
 	if job, err := catchUpExtraction(ctx, db, registry); err != nil {
 		return err
@@ -210,8 +195,19 @@ func migrateUp(ctx context.Context, c *config.Config, url string, log *slog.Logg
 	}
 }
 
-func openStore(ctx context.Context, c *config.Config, url string, defs *fhir.Definitions, registry *search.Registry, known *knowledge) (*store.DB, error) {
-	return store.Open(ctx, store.Options{
+// openStore opens the database and learns what is stored there: search
+// parameters, profiles, terminology.
+func openStore(ctx context.Context, c *config.Config, url string, defs *fhir.Definitions, log *slog.Logger) (*store.DB, *search.Registry, *knowledge, error) {
+	registry := search.NewRegistry(defs, ownBases(c)...)
+	registry.Restrict(searchRules(c))
+	if c.Search.FullText {
+		registry.EnableFullText()
+	}
+	known, err := newKnowledge(c, defs, registry, log)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	db, err := store.Open(ctx, store.Options{
 		URL: url, Registry: registry, Defs: defs,
 		MaxConns:        poolSize(c),
 		ReadTimeout:     c.Limits.SearchTime,
@@ -223,6 +219,17 @@ func openStore(ctx context.Context, c *config.Config, url string, defs *fhir.Def
 		CheckReferrers:  c.Interaction.IntegrityOnDelete,
 		Committed:       known.committed,
 	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err = known.start(c, db, defs); err == nil {
+		err = known.catchUp(ctx, db, defs)
+	}
+	if err != nil {
+		db.Close()
+		return nil, nil, nil, err
+	}
+	return db, registry, known, nil
 }
 
 func poolSize(c *config.Config) int {
