@@ -12,6 +12,7 @@ import (
 	"ingle/store/concepts"
 
 	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
 )
 
 // Options of a Service. Zero fields mean their defaults.
@@ -41,7 +42,8 @@ type Options struct {
 type Service struct {
 	opt      Options
 	cache    *otter.Cache[string, any]
-	rows     *keptRows // nil where nothing is kept
+	rows     *keptRows          // nil where nothing is kept
+	flight   singleflight.Group // of compilations, by the key of their content
 	computed map[string]System
 	bindings sync.Map // canonical → *binding, static content only
 }
@@ -80,46 +82,8 @@ func New(opt Options) (*Service, error) {
 	return s, nil
 }
 
-func weight(v any) uint32 {
-	switch v := v.(type) {
-	case *resourceSystem:
-		return uint32(len(v.concepts)) + 1
-	case *valueSet:
-		n := uint32(1)
-		for i := range v.include {
-			n += uint32(len(v.include[i].concepts))
-		}
-		return n
-	}
-	return 1
-}
-
 func (s *Service) newRun(ctx context.Context, src Source) *run {
 	return &run{ctx: ctx, svc: s, src: src, static: true, budget: s.opt.MaxWork}
-}
-
-// compiled returns what a resource compiles to, from the cache where it may.
-func compiled[T any](s *Service, res *Resource, compile func(fhir.Node) (T, error)) (T, error) {
-	if res.Key != "" && s.cache != nil {
-		if v, ok := s.cache.GetIfPresent(res.Key); ok {
-			if t, ok := v.(T); ok {
-				return t, nil
-			}
-		}
-	}
-	var zero T
-	doc, err := res.Doc()
-	if err != nil {
-		return zero, err
-	}
-	v, err := compile(doc.Root())
-	if err != nil {
-		return zero, err
-	}
-	if res.Key != "" && s.cache != nil {
-		s.cache.Set(res.Key, any(v))
-	}
-	return v, nil
 }
 
 // valueSet finds and compiles a value set. A missing one is an
