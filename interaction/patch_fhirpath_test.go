@@ -26,7 +26,7 @@ func TestFHIRPathPatchSuite(t *testing.T) {
 			failed++
 			t.Errorf("%s: %v", name, err)
 			continue
-		case !sameJSON(parse(t, out).Root(), c.Get("output")):
+		case !fhir.SameJSON(parse(t, out).Root(), c.Get("output")):
 			failed++
 			t.Errorf("%s: got\n%s\nwant\n%s", name, out, c.Get("output").Raw())
 			continue

@@ -86,7 +86,7 @@ func jsonPatchStep(doc *fhir.Doc, op fhir.Node) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !sameJSON(target, value) {
+		if !fhir.SameJSON(target, value) {
 			return nil, fhir.Errorf(422, fhir.CodeProcessing, "the test failed: the value at %q is not the expected one", path)
 		}
 		return doc.Source(), nil

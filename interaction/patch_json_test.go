@@ -34,7 +34,7 @@ func TestJSONPatchSuite(t *testing.T) {
 			failed++
 			t.Errorf("%s: %v", name, err)
 			continue
-		case !sameJSON(parse(t, out).Root(), c.Get("expected")):
+		case !fhir.SameJSON(parse(t, out).Root(), c.Get("expected")):
 			failed++
 			t.Errorf("%s: got %s, want %s", name, out, c.Get("expected").Raw())
 			continue

@@ -1,38 +1,36 @@
-package interaction
+package fhir
 
 import (
 	"bytes"
 	"strconv"
 	"strings"
-
-	"ingle/fhir"
 )
 
-// sameJSON tells whether two values are equal as RFC 6902, 4.6 has it: members
+// SameJSON tells whether two values are equal as RFC 6902, 4.6 has it: members
 // in any order, numbers by their value.
-func sameJSON(a, b fhir.Node) bool {
+func SameJSON(a, b Node) bool {
 	if a.Kind() != b.Kind() || a.Len() != b.Len() {
 		return false
 	}
 	switch a.Kind() {
-	case fhir.Object:
+	case Object:
 		for m := a.First(); m.Valid(); m = m.Next() {
 			other := b.Get(m.Key())
-			if !other.Valid() || !sameJSON(m, other) {
+			if !other.Valid() || !SameJSON(m, other) {
 				return false
 			}
 		}
 		return true
-	case fhir.Array:
+	case Array:
 		for x, y := a.First(), b.First(); x.Valid(); x, y = x.Next(), y.Next() {
-			if !sameJSON(x, y) {
+			if !SameJSON(x, y) {
 				return false
 			}
 		}
 		return true
-	case fhir.String:
+	case String:
 		return a.Text() == b.Text()
-	case fhir.Number:
+	case Number:
 		return sameNumber(a.Text(), b.Text())
 	}
 	return bytes.Equal(a.Raw(), b.Raw())
@@ -52,7 +50,7 @@ func sameNumber(a, b string) bool {
 func plainNumber(text string) (negative bool, digits string, exponent int) {
 	text, negative = strings.CutPrefix(text, "-")
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
-		exponent, _ = strconv.Atoi(text[i+1:]) // bounded by fhir.Parse
+		exponent, _ = strconv.Atoi(text[i+1:]) // bounded by Parse
 		text = text[:i]
 	}
 	whole, fraction, _ := strings.Cut(text, ".")
