@@ -21,7 +21,7 @@ func (r *Registry) plantFHIRPath(t *typeIndex, p *Param) error {
 	if err != nil {
 		return err
 	}
-	p.indexed, p.single = true, false
+	p.indexed, p.single, p.anywhere = true, false, true
 	p.hasCoding, p.hasCode, p.hasExact, p.hasIdent, p.inDict = true, true, true, true, true
 	p.Targets = p.Definition.Target
 	t.beyond = append(t.beyond, &beyond{p: p, expr: expr})

@@ -135,6 +135,7 @@ func (p *parser) reverse(types []string, rest, name, value string) (cond, error)
 	if len(ref.Targets) > 0 && !slices.ContainsFunc(types, func(t string) bool { return slices.Contains(ref.Targets, t) }) {
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s.%s does not point to %s but to %s", name, from, parts[1], list(types), list(ref.Targets))
 	}
+	p.use("", ref)
 	k, err := p.cond([]string{from}, parts[2], value)
 	if err != nil {
 		return nil, p.within(err, name)
@@ -174,6 +175,7 @@ func (p *parser) compartment() error {
 		}
 		return fhir.Errorf(400, fhir.CodeNotSupported, "%s is not in the %s compartment", list(outside), def.Name)
 	}
+	p.current = "the compartment " + def.Name
 	self := def.Name + "/" + p.req.CompartmentID
 	v := &valueReader{p: p}
 	s := &scan{rel: Ref, types: q.types, unique: true, order: rankReference}
@@ -183,6 +185,7 @@ func (p *parser) compartment() error {
 			if sp == nil || sp.Type != "reference" { // "{def}"
 				continue
 			}
+			p.use("", sp)
 			for _, form := range v.local(self) {
 				s.keys, s.ps = append(s.keys, RefKey(form)), append(s.ps, sp.ID)
 			}

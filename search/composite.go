@@ -43,6 +43,7 @@ func (r *Registry) plantComposite(t *typeIndex, p *Param, branches []branch) err
 		if err != nil {
 			return err
 		}
+		p.restOn(b.steps)
 		for _, base := range bases {
 			parts, err := r.components(t, p, base.typ)
 			if err != nil {

@@ -207,6 +207,7 @@ func (p *parser) fullText(types []string, code, modifier, name, value string) (c
 	if err := p.r.textReady(name); err != nil {
 		return nil, err
 	}
+	p.useWords(types, code)
 	marks := []string{"t:"}
 	if code == "_content" {
 		marks = []string{"c:", "t:"}

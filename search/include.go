@@ -103,6 +103,7 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 
 // follow adds a reference parameter to an include.
 func (p *parser) follow(inc *include, sp *Param) {
+	p.use("", sp)
 	inc.refs = append(inc.refs, sp.ID)
 	if !sp.canonical {
 		return

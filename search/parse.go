@@ -22,6 +22,7 @@ type parser struct {
 	inFilter int
 	asked    int      // values so far
 	used     []string // codes of the search, for Rules.Combinations
+	current  string   // name of the parameter that is being read
 	notes    []fhir.Issue
 }
 
@@ -105,6 +106,7 @@ func (p *parser) parameter(kv KV) error {
 	if !utf8.ValidString(kv.Name) || !utf8.ValidString(kv.Value) {
 		return fhir.Errorf(400, fhir.CodeInvalid, "the parameter %q is not UTF-8", strings.ToValidUTF8(kv.Name, "?"))
 	}
+	p.current = kv.Name
 	name, modifier, _ := strings.Cut(kv.Name, ":")
 	known, err := p.control(name, modifier, kv)
 	if err == nil && !known {
@@ -225,6 +227,7 @@ func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 		if len(out) > 0 && out[0].Type != sp.Type {
 			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the parameter is of type %s in %s but %s in %s; search these types one by one", name, out[0].Type, out[0].resource, sp.Type, t)
 		}
+		p.use("", sp)
 		out = append(out, sp.stored()...)
 	}
 	return out, nil
@@ -273,6 +276,9 @@ func (p *parser) term(ps []*Param, types []string, modifier, name, value string)
 	}
 	if modifier != "" && !isType && !own && !slices.Contains(allowed[sp.Type], modifier) {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a parameter of type %s has no modifier :%s; it may have %s", name, sp.Type, modifier, modifiersOf(sp.Type))
+	}
+	if modifier == "identifier" {
+		p.use(modifier, ps...)
 	}
 	if modifier == "missing" {
 		return missing(ps, types, name, value)

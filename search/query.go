@@ -105,6 +105,7 @@ type Query struct {
 	types     []string // never nil: the types searched
 	everyType bool     // they are all there are
 	limits    Limits
+	uses      []Use
 }
 
 // SortKey is one key of _sort.

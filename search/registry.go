@@ -66,8 +66,10 @@ type Param struct {
 	valueSets  []string
 	components []*component
 
-	places []string // where it finds its values
-	parts  []*Param // those that find the same together; it has no rows of its own
+	places   []string // where it finds its values
+	elements []string // the same, as paths of elements; see Use
+	anywhere bool     // only FHIRPath knows
+	parts    []*Param // those that find the same together; it has no rows of its own
 }
 
 // typeIndex is what the registry knows of one resource type.

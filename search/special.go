@@ -128,6 +128,7 @@ func (p *parser) listCond(types []string, modifier, name, value string) (cond, e
 		return nil, err
 	}
 	item := p.r.Param("List", "item")
+	p.use("", item)
 	return &reverse{from: "List", ref: item.ID, types: types, cond: inside}, nil
 }
 

@@ -135,11 +135,9 @@ func (r *Registry) tryPlant(t *typeIndex, p *Param) error {
 	}
 	for i, b := range mine { // all of them can be planted
 		paths := all[i]
-		element := ""
-		for _, s := range b.steps {
-			element += "." + s.name
-		}
+		element := pathOf(b.steps...)
 		elements[element] = true
+		p.elements = append(p.elements, element)
 		for _, jp := range paths {
 			p.single = p.single && jp.single
 			p.learn(jp)
