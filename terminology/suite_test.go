@@ -33,9 +33,30 @@ type suite struct {
 	} `json:"suites"`
 }
 
-// notHere are the tests that need the server around the operations.
-var notHere = map[string]string{
-	"metadata": "the CapabilityStatement is the server's",
+// suiteExceptions are the tests that do not pass, with the reason. Any other one
+// that fails, and one of these that passes, fails the run.
+var suiteExceptions = map[string]string{
+	"metadata": "it wants the CapabilityStatement to instantiate R5's terminology-server; R4's own, http://hl7.org/fhir/terminology-server, asks for XML, " +
+		"which is not spoken here. It also wants the claim, by an extension, to have passed a version of the whole suite, of which these tests are a part",
+}
+
+// judged counts one test and fails what is not as suiteExceptions have it.
+func judged(t *testing.T, name, diff string, passed, failed *int) {
+	t.Helper()
+	reason := suiteExceptions[name]
+	if diff == "" {
+		*passed++
+		if reason != "" {
+			t.Errorf("%s passes, although it is listed", name)
+		}
+		return
+	}
+	*failed++
+	if reason == "" {
+		t.Errorf("%s: %s", name, diff)
+		return
+	}
+	t.Logf("%s: %s (%s)", name, diff, reason)
 }
 
 func readSuite(t *testing.T, name string) []byte {
@@ -66,11 +87,10 @@ func TestSuite(t *testing.T) {
 		}
 		src := terminology.Sources{&listed, base}
 		for _, c := range s.Tests {
-			if notHere[c.Name] != "" {
-				failed++
-				continue
-			}
 			diff := func() string {
+				if c.Operation == "metadata" {
+					return "the CapabilityStatement is the server's"
+				}
 				var want any
 				if err := json.Unmarshal(readSuite(t, c.Response), &want); err != nil {
 					return err.Error()
@@ -93,18 +113,10 @@ func TestSuite(t *testing.T) {
 				}
 				return match(want, got, "$")
 			}()
-			if diff == "" {
-				passed++
-				continue
-			}
-			failed++
-			t.Logf("%s/%s: %s", s.Name, c.Name, diff)
+			judged(t, c.Name, diff, &passed, &failed)
 		}
 	}
 	fmt.Printf("terminology: %d passed, %d failed\n", passed, failed)
-	if passed < 187 {
-		t.Errorf("%d tests of the suite pass; it were 187", passed)
-	}
 }
 
 func call(t *testing.T, svc *terminology.Service, src terminology.Source, op string, p *terminology.Parameters) (int, []byte) {
