@@ -1,0 +1,200 @@
+// Package redact takes elements out of resources for those who may not see
+// them, and puts them back when such a caller writes a resource.
+//
+// Hidden are the elements that are named, by resource type, wherever a resource
+// of the type stands: by itself, contained, in a Bundle. What repeats them goes
+// along: every narrative, and in references to a resource of such a type what
+// names it beside the reference itself (display, and identifier where the type's
+// identifier is hidden).
+//
+// Nothing that a caller is told depends on hidden content: what may be written
+// is decided by what the caller sees.
+package redact
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ingle/fhir"
+)
+
+// Fields are the elements that are hidden, by resource type. It does not change.
+type Fields struct {
+	defs  *fhir.Definitions
+	types map[string]tree
+}
+
+// tree are the elements below one, by name; one without any below is hidden itself.
+type tree map[string]tree
+
+// steering are types that a server itself works by: what they hold shows in its answers.
+var steering = []string{"CodeSystem", "ConceptMap", "SearchParameter", "StructureDefinition", "ValueSet"}
+
+// New reads paths of elements below their resource types ("name", "contact.name",
+// "value" for value[x]). A path may not be unknown, mandatory in its parent (what
+// is left must still be a resource), or part of what every resource is handled by:
+// id, meta, contained.
+func New(defs *fhir.Definitions, paths map[string][]string) (*Fields, error) {
+	f := &Fields{defs: defs, types: map[string]tree{}}
+	for typ, list := range paths {
+		if len(list) == 0 {
+			continue
+		}
+		if !defs.IsResourceType(typ) {
+			return nil, fmt.Errorf("%q is not a resource type", typ)
+		}
+		if slices.Contains(steering, typ) {
+			return nil, fmt.Errorf("%s: the server works by such resources, so that parts of them cannot be hidden; restrict who reads them instead", typ)
+		}
+		f.types[typ] = tree{}
+		for _, path := range list {
+			if err := f.add(typ, strings.Split(strings.TrimPrefix(path, typ+"."), ".")); err != nil {
+				return nil, fmt.Errorf("%s.%s: %w", typ, strings.TrimPrefix(path, typ+"."), err)
+			}
+		}
+	}
+	return f, nil
+}
+
+func (f *Fields) add(typ string, names []string) error {
+	at, t := f.types[typ], f.defs.Type(typ)
+	for i, name := range names {
+		var field *fhir.Field
+		if t != nil {
+			field = t.Field(strings.TrimSuffix(name, "[x]"))
+		}
+		switch {
+		case field == nil:
+			return fmt.Errorf("there is no element %q", name)
+		case i == 0 && slices.Contains([]string{"id", "meta", "contained", "implicitRules"}, name):
+			return fmt.Errorf("%s cannot be hidden", name)
+		case i == len(names)-1 && field.Min > 0:
+			return fmt.Errorf("%s is mandatory; hide what holds it", name)
+		case i < len(names)-1 && (len(field.Types) != 1 || field.Types[0].Code == "Resource"):
+			return fmt.Errorf("%s may be of several types; hide it as a whole", name)
+		}
+		if i == len(names)-1 {
+			at[field.Name] = nil
+			return nil
+		}
+		below, there := at[field.Name]
+		if there && below == nil {
+			return nil // all of it is hidden
+		}
+		if below == nil {
+			below = tree{}
+			at[field.Name] = below
+		}
+		at, t = below, f.defs.Type(field.Types[0].Code)
+	}
+	return nil
+}
+
+// Join is what either hides; nil hides nothing.
+func Join(a, b *Fields) *Fields {
+	switch {
+	case a == nil || a == b:
+		return b
+	case b == nil:
+		return a
+	}
+	out := &Fields{defs: a.defs, types: map[string]tree{}}
+	for _, f := range []*Fields{a, b} {
+		for typ, t := range f.types {
+			out.types[typ] = joined(out.types[typ], t)
+		}
+	}
+	return out
+}
+
+func joined(a, b tree) tree {
+	out := tree{}
+	for _, t := range []tree{a, b} {
+		for name, below := range t {
+			have, there := out[name]
+			switch {
+			case below == nil || there && have == nil:
+				out[name] = nil
+			default:
+				out[name] = joined(have, below)
+			}
+		}
+	}
+	return out
+}
+
+// Of lists the paths that are hidden in a type, sorted.
+func (f *Fields) Of(resourceType string) []string {
+	var out []string
+	var walk func(t tree, prefix string)
+	walk = func(t tree, prefix string) {
+		for name, below := range t {
+			if below == nil {
+				out = append(out, prefix+name)
+			} else {
+				walk(below, prefix+name+".")
+			}
+		}
+	}
+	walk(f.types[resourceType], "")
+	slices.Sort(out)
+	return out
+}
+
+// Touches tells whether an element of a type is hidden, or a part of it, or what
+// it is part of.
+func (f *Fields) Touches(resourceType, path string) bool {
+	at, ok := f.types[resourceType]
+	if !ok {
+		return false
+	}
+	names := strings.Split(path, ".")
+	if names[0] == "text" {
+		return true // the narrative
+	}
+	for _, name := range names {
+		below, there := at[name]
+		if !there {
+			return false
+		}
+		if below == nil {
+			return true
+		}
+		at = below
+	}
+	return true
+}
+
+// Any tells whether anything of a type is hidden.
+func (f *Fields) Any(resourceType string) bool { return len(f.types[resourceType]) > 0 }
+
+// repeated tells which parts of a reference repeat what is hidden.
+func (f *Fields) repeated(ref fhir.Node, field *fhir.Field) (display, identifier bool) {
+	target := ref.Get("type").Text()
+	if text := ref.Get("reference"); text.Valid() {
+		if r := fhir.ParseReference(text.Text(), nil, f.defs.IsResourceType); r.Type != "" {
+			target = r.Type
+		}
+	}
+	var targets []string
+	if target != "" {
+		targets = []string{target}
+	} else {
+		for _, t := range field.Types {
+			if t.Code == "Reference" {
+				targets = t.Targets
+			}
+		}
+	}
+	for typ, t := range f.types {
+		if len(t) == 0 || targets != nil && !slices.Contains(targets, typ) && !slices.Contains(targets, "Resource") {
+			continue
+		}
+		display = true
+		if below, there := t["identifier"]; there && below == nil {
+			identifier = true
+		}
+	}
+	return display, identifier
+}
