@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +28,9 @@ type LimitSpec struct {
 	Database string
 	Scratch  string // database of its own for writes
 	Queries  []LimitQuery
+	// Templates are the Observations that will be created, open at the end: what
+	// a server makes of them before it writes is made beforehand.
+	Templates [][]byte
 }
 
 // LimitQuery is one search written by hand.
@@ -70,7 +74,11 @@ func ServeLimit(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Handler: limitHandler(&spec, pool, scratch), ReadHeaderTimeout: 5 * time.Second}
+	handler, err := limitHandler(&spec, pool, scratch)
+	if err != nil {
+		return err
+	}
+	s := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	fmt.Fprintln(out, l.Addr())
 	go func() {
 		<-ctx.Done()
@@ -93,7 +101,13 @@ func limitPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 
-func limitHandler(spec *LimitSpec, pool, scratch *pgxpool.Pool) http.Handler {
+func limitHandler(spec *LimitSpec, pool, scratch *pgxpool.Pool) (http.Handler, error) {
+	ready, err := prepareTemplates(spec.Templates)
+	if err != nil {
+		return nil, err
+	}
+	var rids atomic.Int64
+	rids.Store(1 << 42) // beyond those of the other workloads
 	mux := http.NewServeMux()
 	fail := func(w http.ResponseWriter, err error) { http.Error(w, err.Error(), http.StatusInternalServerError) }
 	mux.HandleFunc("GET /null", func(w http.ResponseWriter, _ *http.Request) {})
@@ -112,6 +126,20 @@ func limitHandler(spec *LimitSpec, pool, scratch *pgxpool.Pool) http.Handler {
 		body, err := io.ReadAll(r.Body)
 		if err == nil {
 			_, err = scratch.Exec(r.Context(), "INSERT INTO limit_resource (id, version, body) VALUES ($1, 1, $2::text::jsonb)", r.PathValue("id"), string(body))
+		}
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/fhir+json")
+		w.WriteHeader(http.StatusCreated)
+		_, _ = w.Write(body)
+	})
+	mux.HandleFunc("POST /create/{template}/{id}", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			i, _ := strconv.Atoi(r.PathValue("template"))
+			err = ready[i].as(r.PathValue("id"), string(body)).write(r.Context(), scratch, rids.Add(1))
 		}
 		if err != nil {
 			fail(w, err)
@@ -154,7 +182,7 @@ func limitHandler(spec *LimitSpec, pool, scratch *pgxpool.Pool) http.Handler {
 		}
 		fmt.Fprintf(w, `{"resourceType":"Bundle","type":"searchset","total":%d}`, total)
 	})
-	return mux
+	return mux, nil
 }
 
 func (q *LimitQuery) mode(args []any) []any {

@@ -134,7 +134,11 @@ func TestLimitIsRight(t *testing.T) {
 			asks, spec.Queries = append(asks, a), append(spec.Queries, lq)
 		}
 	}
-	server := httptest.NewServer(limitHandler(&spec, pool, pool))
+	handler, err := limitHandler(&spec, pool, pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
 	defer server.Close()
 	c := newClient(server.URL, nil)
 	for n, a := range asks {
@@ -163,7 +167,11 @@ func TestLimitWrites(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), scratchTables); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(limitHandler(&LimitSpec{}, pool, pool))
+	handler, err := limitHandler(&LimitSpec{Templates: [][]byte{[]byte(`{"resourceType":"Observation","code":{"coding":[{"code":"a"}]}`)}}, pool, pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
 	defer server.Close()
 	c := newClient(server.URL, nil)
 	ref := drawn(t, pool).patients[0].ref
@@ -175,6 +183,8 @@ func TestLimitWrites(t *testing.T) {
 		{http.MethodGet, "read/" + ref, "", 200, ""},
 		{http.MethodPost, "create/a", `{"a":1}`, 201, ""},
 		{http.MethodPost, "create/a", `{"a":1}`, 500, ""},
+		{http.MethodPost, "create/0/a", `{"a":1}`, 201, ""},
+		{http.MethodPost, "create/0/a", `{"a":1}`, 500, ""},
 		{http.MethodPut, "update/a", `{"a":2}`, 200, `W/"2"`},
 		{http.MethodPut, "update/a", `{"a":3}`, 200, `W/"3"`},
 	} {
@@ -190,6 +200,10 @@ func TestLimitWrites(t *testing.T) {
 			t.Errorf("%s %s: %d, ETag %q: %s", step.method, step.path, r.status, r.header.Get("ETag"), r.body)
 		}
 		r.release()
+	}
+	var rows int
+	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM idx_token JOIN resource USING (rid) WHERE fhir_id = 'a'").Scan(&rows); err != nil || rows == 0 {
+		t.Errorf("%d index rows of the resource, %v", rows, err)
 	}
 	var history int
 	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM limit_history").Scan(&history); err != nil || history != 2 {

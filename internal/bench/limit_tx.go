@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"ingle/fhir"
+	"ingle/fhir/r4"
 	"ingle/search"
 )
 
@@ -106,6 +107,27 @@ func prepare(b bundle, defs *fhir.Definitions, reg *search.Registry) (*prepared,
 	p.str.columns = []any{sk, smin, smax, sval, swhole, sraw}
 	p.quantity.columns = []any{qk, qlo, qhi, qu, qt, qs, qmin, qmax}
 	return p, nil
+}
+
+// prepareTemplates prepares Observations, each by itself.
+func prepareTemplates(templates [][]byte) ([]*prepared, error) {
+	reg := search.NewRegistry(r4.Definitions())
+	out := make([]*prepared, len(templates))
+	for i, t := range templates {
+		body := append([]byte(`{"resourceType":"Bundle","entry":[{"resource":`), finish(t, "", "final", "")...)
+		var err error
+		if out[i], err = prepare(bundle{append(body, `}]}`...), 1}, r4.Definitions(), reg); err != nil {
+			return nil, fmt.Errorf("prepare the limit: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// as is one prepared resource under another id, with the body that came for it.
+func (p *prepared) as(id, body string) *prepared {
+	one := *p
+	one.rk, one.id, one.body = []int64{search.RefKey("Observation/" + id)}, []string{id}, []string{body}
+	return &one
 }
 
 // withIdentity puts id and meta into a resource, as a server does.

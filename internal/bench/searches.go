@@ -59,6 +59,10 @@ func (b *bench) searches(ctx context.Context) error {
 			c.limit = len(b.spec.Queries)
 			b.spec.Queries = append(b.spec.Queries, best)
 		}
+		var err error
+		if b.spec.Templates, err = b.sample.templates(); err != nil {
+			return err
+		}
 		p, err := startLimit(ctx, b.Limit, b.spec)
 		if err != nil {
 			return err

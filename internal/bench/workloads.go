@@ -8,13 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"ingle/fhir"
 	"ingle/fhir/r4"
 )
 
@@ -237,135 +235,6 @@ func (b *bench) reads(ctx context.Context) error {
 		limit = &arm{get(b.limit, "read/"), b.limits}
 	}
 	return b.row(ctx, Row{Workload: "read", Goal: goalRead}, arm{get(b.c, ""), b.server}, limit)
-}
-
-// created collects the ids of resources made by the create workload.
-type created struct {
-	mu   sync.Mutex
-	refs []string
-}
-
-// writes are creates of sampled Observations and updates of those.
-func (b *bench) writes(ctx context.Context) error {
-	var templates [][]byte // without id and meta, open at the end
-	for _, o := range b.sample.observations {
-		doc, err := fhir.Parse(o.body, fhir.Limits{})
-		if err != nil {
-			return err
-		}
-		out := []byte(`{"resourceType":"Observation"`)
-		for m := doc.Root().First(); m.Valid(); m = m.Next() {
-			switch k := m.Key(); k {
-			case "resourceType", "id", "meta", "status", "note":
-			default:
-				out = append(append(append(append(out, ','), fhir.AppendString(nil, k)...), ':'), m.Raw()...)
-			}
-		}
-		templates = append(templates, out)
-		if len(templates) == 500 {
-			break
-		}
-	}
-	made, limitMade := &created{}, &created{}
-	if err := b.creates(ctx, templates, made, limitMade); err != nil {
-		return err
-	}
-	return b.updates(ctx, templates, made, limitMade)
-}
-
-func finish(template []byte, id, status, note string) []byte {
-	out := slices.Clone(template)
-	if id != "" {
-		out = append(out, `,"id":"`+id+`"`...)
-	}
-	out = append(out, `,"status":"`+status+`"`...)
-	if note != "" {
-		out = append(out, `,"note":[{"text":"`+note+`"}]`...)
-	}
-	return append(out, '}')
-}
-
-func (b *bench) creates(ctx context.Context, templates [][]byte, made, limitMade *created) error {
-	post := func(c *client, made *created, path func() string, ref func(*reply, string) string) func(ctx context.Context, w *worker) error {
-		return func(ctx context.Context, w *worker) error {
-			p := path()
-			r, err := c.do(ctx, http.MethodPost, p, finish(pick(w.Rand, templates), "", "final", ""))
-			if err != nil {
-				return err
-			}
-			defer r.release()
-			if r.status != http.StatusCreated {
-				return r.refused()
-			}
-			at := ref(r, p)
-			if at == "" {
-				return errors.New("no Location")
-			}
-			made.mu.Lock()
-			made.refs = append(made.refs, at)
-			made.mu.Unlock()
-			return nil
-		}
-	}
-	located := func(r *reply, _ string) string {
-		loc := r.header.Get("Location")
-		loc, _, _ = strings.Cut(loc, "/_history/")
-		if i := strings.LastIndex(loc, "Observation/"); i >= 0 {
-			return loc[i:]
-		}
-		return ""
-	}
-	server := arm{post(b.c, made, func() string { return "Observation" }, located), b.server}
-	var limit *arm
-	if b.limit != nil {
-		limit = &arm{post(b.limit, limitMade, func() string { return "create/" + uuid() }, func(_ *reply, p string) string { return id(p) }), b.limits}
-	}
-	if !b.wants("create") && !b.wants("update") {
-		return nil
-	}
-	return b.row(ctx, Row{Workload: "create", Goal: goalCreate}, server, limit)
-}
-
-// updates changes the status, which is indexed, and a text, which is not.
-func (b *bench) updates(ctx context.Context, templates [][]byte, made, limitMade *created) error {
-	if !b.wants("update") || len(made.refs) == 0 {
-		return nil
-	}
-	var count atomic.Int64
-	put := func(c *client, made *created, prefix string) func(ctx context.Context, w *worker) error {
-		return func(ctx context.Context, w *worker) error {
-			// each worker has its own resources, so that none meets another's
-			i := w.IntN(len(made.refs)/32)*32 + w.number%32
-			ref := made.refs[i]
-			status := "final"
-			n := count.Add(1)
-			if n%2 == 0 {
-				status = "amended"
-			}
-			template := templates[(i*7)%len(templates)]
-			r, err := c.do(ctx, http.MethodPut, prefix+ref, finish(template, ref[strings.LastIndexByte(ref, '/')+1:], status, "change "+strconv.FormatInt(n, 10)))
-			if err != nil {
-				return err
-			}
-			defer r.release()
-			if r.status != http.StatusOK {
-				return r.refused()
-			}
-			if tag := r.header.Get("ETag"); tag == "" || tag == `W/"1"` {
-				return fmt.Errorf("the ETag is %q after an update", tag)
-			}
-			return nil
-		}
-	}
-	if len(made.refs) < 32 {
-		b.add(Row{Workload: "update", Note: "too few resources were created"})
-		return nil
-	}
-	var limit *arm
-	if b.limit != nil && len(limitMade.refs) >= 32 {
-		limit = &arm{put(b.limit, limitMade, "update/"), b.limits}
-	}
-	return b.row(ctx, Row{Workload: "update with history"}, arm{put(b.c, made, ""), b.server}, limit)
 }
 
 // transactions posts Bundles of 1,000 entries and more.
