@@ -44,7 +44,7 @@ func TerminologyOperations(t *terminology.Service, source TerminologySource) []*
 
 // terminologyCall takes the parameters from the URL and the body.
 func terminologyCall(ctx context.Context, session *store.Session, req *Request) (*terminology.Call, error) {
-	call := &terminology.Call{Type: req.Type, Owner: session.Scope().Principal()}
+	call := &terminology.Call{Type: req.Type, Owner: session.Scope().Principal(), Lenient: req.Prefer.Handling == "lenient"}
 	if len(req.Body) > 0 {
 		params, err := terminology.ReadParameters(req.Body)
 		if err != nil {

@@ -53,6 +53,17 @@ func (s *Service) operation(name string, req *Request) *Operation {
 	return op
 }
 
+// operate runs an operation, which goes by the request for how unknown parameters
+// are handled.
+func (s *Service) operate(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
+	if req.Prefer.Handling == "" && s.cfg.Lenient {
+		settled := *req
+		settled.Prefer.Handling = "lenient"
+		req = &settled
+	}
+	return req.Operation.Do(ctx, session, req)
+}
+
 func (op *Operation) of(resourceType string) bool {
 	return op.Types == nil || slices.Contains(op.Types, resourceType)
 }

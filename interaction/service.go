@@ -184,7 +184,7 @@ func (s *Service) do(ctx context.Context, session *store.Session, req *Request) 
 	case Batch:
 		return s.bundle(ctx, session, req)
 	case Operate:
-		return req.Operation.Do(ctx, session, req)
+		return s.operate(ctx, session, req)
 	case Capabilities:
 		return s.capabilities(ctx, req)
 	case AsyncStatus:

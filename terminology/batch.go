@@ -3,6 +3,7 @@ package terminology
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"ingle/fhir"
@@ -30,6 +31,11 @@ func (s *Service) batchValidate(ctx context.Context, src Source, c *Call) ([]byt
 		list, err := readParts(p.Node.Get("parameter"), "Parameters.parameter", 0)
 		if err != nil {
 			return nil, err
+		}
+		if !c.Lenient {
+			if err := onlyAccepted(list, c.Type, "batch-validate-code", fmt.Sprintf("Parameters.parameter[%d].resource", i)); err != nil {
+				return nil, err
+			}
 		}
 		each = append(each, list)
 	}

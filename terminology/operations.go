@@ -23,13 +23,16 @@ type Operation struct {
 type Call struct {
 	Type  string // the resource type it was called on, "" at the system level
 	Owner string // who calls, for $closure: a stable id
+	// Lenient leaves parameters out that the operation does not have; else they are
+	// refused.
+	Lenient bool
 	Parameters
 }
 
 // Operations lists the operations for the wiring to register.
 func (s *Service) Operations() []Operation {
 	const def = "http://hl7.org/fhir/OperationDefinition/"
-	return []Operation{
+	list := []Operation{
 		{Name: "expand", Definition: def + "ValueSet-expand", Types: []string{"ValueSet"}, Type: true, Instance: true,
 			Do: func(ctx context.Context, src Source, c *Call) ([]byte, error) {
 				return s.Expand(ctx, src, &c.Parameters)
@@ -63,4 +66,15 @@ func (s *Service) Operations() []Operation {
 				return s.Closure(ctx, src, c.Owner, &c.Parameters)
 			}},
 	}
+	for i, op := range list {
+		list[i].Do = func(ctx context.Context, src Source, c *Call) ([]byte, error) {
+			if !c.Lenient {
+				if err := onlyAccepted(c.List, c.Type, op.Name, ""); err != nil {
+					return nil, err
+				}
+			}
+			return op.Do(ctx, src, c)
+		}
+	}
+	return list
 }

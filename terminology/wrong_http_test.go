@@ -3,6 +3,7 @@ package terminology_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -80,6 +81,8 @@ func TestWrongInputOverHTTP(t *testing.T) {
 		{"GET", "/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender&count=ten", "", 400, "must be a number"},
 		{"GET", "/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/ucum-units", "", 422, "grammar"},
 		{"GET", "/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender&context=x", "", 422, "context is not supported"},
+		{"GET", "/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender&Filter=x", "", 400, `has no parameter "Filter"`},
+		{"POST", "/ValueSet/$batch-validate-code", `{"resourceType":"Parameters","parameter":[{"name":"validation","resource":{"resourceType":"Parameters","parameter":[{"name":"Code","valueCode":"x"}]}}]}`, 400, "has no parameter"},
 		{"GET", "/ValueSet/none/$expand", "", 404, "not known"},
 		{"GET", "/CodeSystem/$lookup?system=http://unitsofmeasure.org&code=furlongs", "", 404, "Unknown code"},
 		{"GET", "/CodeSystem/$lookup?system=http://hl7.org/fhir/administrative-gender&code=male&version=1", "", 404, "could not be found"},
@@ -103,4 +106,17 @@ func TestWrongInputOverHTTP(t *testing.T) {
 		try(c.method+" "+c.path+" "+c.body, c.method, c.path, []byte(c.body), c.status, c.says)
 	}
 	fmt.Printf("terminology, wrong input over HTTP: %d passed, %d failed\n", passed, failed)
+	req, err := http.NewRequest("GET", srv.Base+"/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender&Filter=x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Prefer", "handling=lenient")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("with handling=lenient: %s", resp.Status)
+	}
 }
