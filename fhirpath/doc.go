@@ -17,8 +17,6 @@
 // expressions are those of RE2, which are linear in their text.
 //
 // Where the suite and the specification differ the specification is followed;
-// suite_test.go names those cases. Not part of it: elementDefinition() and
-// slice(), which FHIR R4 has and which would need the profile in force (neither
-// its constraints nor its search parameters use them); Long and instance
+// suite_test.go names those cases. Not part of it are Long and instance
 // selectors, which are later than N1. They are refused when compiled.
 package fhirpath

@@ -43,6 +43,13 @@ type Env struct {
 	// an error says that the profile is not known. nil: only the profiles of
 	// the base types are known.
 	ConformsTo func(ctx context.Context, v Value, profile string) (bool, error)
+	// ElementDefinition finds the ElementDefinition of an element, the zero Node
+	// where there is none. nil: elementDefinition() is empty.
+	ElementDefinition func(ctx context.Context, v Value) (fhir.Node, error)
+	// Slice finds what is in a slice of a profile: the element itself, or of its
+	// children those that are; an error says that there is no such profile or
+	// slice. nil: none is known.
+	Slice func(ctx context.Context, v Value, structure, name string) (Collection, error)
 	// Trace receives what trace() is given. nil: nothing is kept.
 	Trace func(name string, values Collection)
 }

@@ -21,7 +21,7 @@ func init() {
 	functions = map[string]function{}
 	for _, group := range []map[string]function{
 		existenceFunctions, filterFunctions, subsetFunctions, conversionFunctions,
-		stringFunctions, mathFunctions, utilityFunctions, fhirFunctions,
+		stringFunctions, mathFunctions, utilityFunctions, fhirFunctions, definitionFunctions,
 	} {
 		for name, f := range group {
 			functions[name] = f

@@ -363,3 +363,21 @@ func TestNoAllocation(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryFunction: those that N1 names, and those that R4's page on FHIRPath
+// adds, are there.
+func TestEveryFunction(t *testing.T) {
+	t.Parallel()
+	const n1 = `empty exists all allTrue anyTrue allFalse anyFalse subsetOf supersetOf count distinct isDistinct
+		where select repeat ofType single first last tail skip take intersect exclude union combine
+		iif toBoolean convertsToBoolean toInteger convertsToInteger toDate convertsToDate toDateTime convertsToDateTime toDecimal convertsToDecimal
+		toQuantity convertsToQuantity toString convertsToString toTime convertsToTime
+		indexOf substring startsWith endsWith contains upper lower replace matches replaceMatches length toChars
+		abs ceiling exp floor ln log power round sqrt truncate children descendants trace now timeOfDay today is as not aggregate type`
+	const r4 = `extension hasValue getValue resolve ofType elementDefinition slice checkModifiers conformsTo memberOf subsumes subsumedBy htmlChecks`
+	for _, name := range strings.Fields(n1 + " " + r4) {
+		if _, ok := functions[name]; !ok {
+			t.Errorf("%s() is missing", name)
+		}
+	}
+}

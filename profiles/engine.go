@@ -23,6 +23,7 @@ type engine struct {
 	valueSets  sync.Map // canonical → *valueSetEntry
 	codes      sync.Map // system → *codeSystemEntry
 	exts       sync.Map // url → *extensionEntry
+	named      sync.Map // canonical#slice → []namedSlice
 	schemas    sync.Map // canonical → *schemaEntry
 	compiler   schemaCompiler
 	absent     negative

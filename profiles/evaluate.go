@@ -45,6 +45,7 @@ func (r *run) environment() *fhirpath.Env {
 	r.env.RootResource = fhirpath.Resource(r.container())
 	if r.env.MemberOf == nil { // a run is used again and again
 		r.env.MemberOf, r.env.ConformsTo, r.env.Resolve = r.memberOf, r.conformsToURL, r.outside
+		r.env.ElementDefinition, r.env.Slice = r.elementDefinition, r.sliceOf
 		r.env.Limits = fhirpath.Limits{Steps: maxSteps, Values: 100_000}
 	}
 	return &r.env

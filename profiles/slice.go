@@ -10,20 +10,11 @@ import (
 func (c *compiler) slicing(t *tree, base *baseElement) *slicedRules {
 	def := t.el
 	s := &slicedRules{id: idOf(def), cite: c.s.canonical(), rules: "open"}
-	var discs []discriminator
+	discs := discriminators(def)
 	if def.slicing != nil {
-		discs = def.slicing.discriminators
 		s.ordered = def.slicing.ordered
 		if def.slicing.rules != "" {
 			s.rules = def.slicing.rules
-		}
-	}
-	if len(discs) == 0 {
-		switch {
-		case strings.HasSuffix(def.path, "[x]"):
-			discs = []discriminator{{"type", "$this"}}
-		case strings.HasSuffix(def.path, "xtension"): // extension and modifierExtension are sliced by url
-			discs = []discriminator{{"value", "url"}}
 		}
 	}
 	var by []string
@@ -49,6 +40,19 @@ func (c *compiler) slicing(t *tree, base *baseElement) *slicedRules {
 		s.slices = append(s.slices, sl)
 	}
 	return s
+}
+
+// discriminators are those of an element's slicing, or what goes without saying.
+func discriminators(def *element) []discriminator {
+	switch {
+	case def.slicing != nil && len(def.slicing.discriminators) > 0:
+		return def.slicing.discriminators
+	case strings.HasSuffix(def.path, "[x]"):
+		return []discriminator{{"type", "$this"}}
+	case strings.HasSuffix(def.path, "xtension"): // extension and modifierExtension are sliced by url
+		return []discriminator{{"value", "url"}}
+	}
+	return nil
 }
 
 // pathStep is one step of a discriminator's path, the restricted FHIRPath of

@@ -136,7 +136,8 @@ func (v *Validator) current() *engine {
 
 // release clears a run for the next one.
 func (v *Validator) release(r *run) {
-	env := fhirpath.Env{MemberOf: r.env.MemberOf, ConformsTo: r.env.ConformsTo, Resolve: r.env.Resolve, Limits: r.env.Limits}
+	env := r.env // with its functions, which are the run's
+	env.Resource, env.RootResource = fhirpath.Value{}, fhirpath.Value{}
 	*r = run{steps: r.steps[:0], resources: r.resources[:0], items: r.items, lists: r.lists, env: env}
 	v.runs.Put(r)
 }
