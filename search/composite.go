@@ -2,6 +2,7 @@ package search
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"ingle/fhir"
@@ -254,6 +255,7 @@ func (v *valueReader) composite() (cond, error) {
 	var parts []cond
 	for _, value := range v.values {
 		pieces := splitEscaped(value, '$')
+		var first []cond
 		for _, sp := range v.ps {
 			if !sp.indexed || len(sp.components) < 2 {
 				parts = append(parts, never{})
@@ -269,10 +271,37 @@ func (v *valueReader) composite() (cond, error) {
 			for _, s := range k {
 				keyedByCode(s)
 			}
+			if shareKeys(first, k) {
+				continue
+			}
+			if first == nil {
+				first = k
+			}
 			parts = append(parts, k...)
 		}
 	}
 	return either(parts), nil
+}
+
+// shareKeys adds the keys of one parameter's scans to those of another's for the
+// same value, which ask for the same beside their keys, so that one scan drives.
+func shareKeys(first, k []cond) bool {
+	if len(first) != len(k) || len(k) == 0 {
+		return false
+	}
+	alike := func(a, b cond) bool {
+		s, ok := a.(*scan)
+		t, fine := b.(*scan)
+		return ok && fine && s.rel == t.rel && (s.rel == Quantity || s.rel == Date) && s.dict == nil && t.dict == nil && s.canonical == t.canonical
+	}
+	if !slices.EqualFunc(first, k, alike) {
+		return false
+	}
+	for i := range k {
+		s := first[i].(*scan)
+		s.keys = append(slices.Clone(s.keys), k[i].(*scan).keys...)
+	}
+	return true
 }
 
 // keyedByCode ranks the scan of a composite no worse than its first component
