@@ -233,7 +233,7 @@ func writeSearchset(w io.Writer, base string, now time.Time, q *search.Query, fo
 					return err
 				}
 			}
-			b.entry(base + "/" + h.Type + "/" + h.ID)
+			b.entry(base + "/" + fullPath(h))
 			b.member("resource", body)
 			b.member("search", []byte(`{"mode":"`+mode+`"}`))
 		}
@@ -256,6 +256,15 @@ func writeSearchset(w io.Writer, base string, now time.Time, q *search.Query, fo
 		b.member("search", []byte(`{"mode":"outcome"}`))
 	}
 	return b.end()
+}
+
+// fullPath is the path of a hit below the base: for a contained resource that of
+// what contains it, and the way on from there (R4 search.html#contained).
+func fullPath(h *store.Hit) string {
+	if h.Container != "" {
+		return h.Container + "#" + h.ID
+	}
+	return h.Reference()
 }
 
 // carried tells the parameters that are about the encoding alone.

@@ -61,6 +61,14 @@ func (p *parser) chainTo(types []string, head, next, name string, of func(typ st
 			}
 		}
 		out.targets = append(out.targets, to)
+		if k, err = of(containedMark + t); err == nil {
+			out.inside = append(out.inside, target{typ: containedMark + t, cond: k})
+		} else if _, outside := err.(*notInside); !outside {
+			return nil, p.within(err, name)
+		}
+	}
+	if out.inside != nil {
+		p.useContained(types)
 	}
 	if len(out.targets) == 0 {
 		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), ps[0].Code, next)}
@@ -104,6 +112,9 @@ func (p *parser) within(err error, name string) error {
 	if u, ok := err.(*unknownParameter); ok {
 		return &unknownParameter{fhir.Errorf(u.err.Status, u.err.Issues[0].Code, "%s: %s", name, u.err.Issues[0].Diagnostics)}
 	}
+	if n, ok := err.(*notInside); ok {
+		return &notInside{fhir.Errorf(n.err.Status, n.err.Issues[0].Code, "%s: %s", name, n.err.Issues[0].Diagnostics)}
+	}
 	if e := fhir.AsError(err); e != nil && !strings.HasPrefix(e.Issues[0].Diagnostics, name) {
 		return fhir.Errorf(e.Status, e.Issues[0].Code, "%s: %s", name, e.Issues[0].Diagnostics)
 	}
@@ -113,6 +124,9 @@ func (p *parser) within(err error, name string) error {
 // reverse reads _has:Type:reference:parameter=value; the parameter may be a
 // chain or another _has.
 func (p *parser) reverse(types []string, rest, name, value string) (cond, error) {
+	if err := refuseInside(types, name); err != nil {
+		return nil, err
+	}
 	if err := p.deeper(name); err != nil {
 		return nil, err
 	}

@@ -74,7 +74,7 @@ func ints(ps []ParamID) []int32 {
 func (c *compilation) numbers(types []string) []int16 {
 	out := make([]int16, len(types))
 	for i, t := range types {
-		out[i] = c.r.defs.TypeNumber(t)
+		out[i] = c.r.defs.TypeNumber(bareType(t))
 	}
 	return out
 }
@@ -190,10 +190,17 @@ func (c *compilation) probe(k cond, at row, pin bool) string {
 						c.probe(t.cond, row{rid: u + ".rid"}, pin))+stay+")")
 			}
 		}
+		for _, t := range k.inside {
+			if c.linked(k, t) {
+				parts = append(parts, c.probeInside(k, t, at, pin, stay)...)
+			}
+		}
 		if len(parts) == 1 {
 			return parts[0]
 		}
 		return "(" + strings.Join(parts, " OR ") + ")"
+	case *within:
+		return k.probe(c, at, pin, stay)
 	case *reverse:
 		if k.selves != nil {
 			bare := *k
@@ -261,7 +268,7 @@ func (c *compilation) arms(k cond, ordered bool) []arm {
 			res, x := c.from(Resource, []string{t.typ}, "x")
 			ref, r := c.from(Ref, k.types, "r")
 			out = append(out, arm{
-				from:  c.set(t.cond, t.typ) + " s" + x + " JOIN " + res + " ON " + x + ".rid = s" + x + ".rid JOIN " + ref + " ON " + r + ".rk = " + x + ".rk",
+				from:  c.set(t.cond, []string{t.typ}) + " s" + x + " JOIN " + res + " ON " + x + ".rid = s" + x + ".rid JOIN " + ref + " ON " + r + ".rk = " + x + ".rk",
 				where: and(in(c, x+".rtype", c.numbers([]string{t.typ})), in(c, r+".p", ints(k.refs))),
 				at:    row{rid: r + ".rid"},
 			})
@@ -269,18 +276,25 @@ func (c *compilation) arms(k cond, ordered bool) []arm {
 				self, u := c.from(Ref, []string{t.typ}, "u")
 				ref, r := c.from(Ref, k.types, "r")
 				out = append(out, arm{
-					from:  c.set(t.cond, t.typ) + " s" + u + " JOIN " + self + " ON " + u + ".rid = s" + u + ".rid JOIN " + ref + " ON " + r + ".rk = " + u + ".rk",
+					from:  c.set(t.cond, []string{t.typ}) + " s" + u + " JOIN " + self + " ON " + u + ".rid = s" + u + ".rid JOIN " + ref + " ON " + r + ".rk = " + u + ".rk",
 					where: and(in(c, u+".p", ints([]ParamID{t.self})), in(c, r+".p", ints(t.canonical))),
 					at:    row{rid: r + ".rid"},
 				})
 			}
 		}
+		for _, t := range k.inside {
+			if c.linked(k, t) {
+				out = append(out, c.armsInside(k, t)...)
+			}
+		}
 		return out
+	case *within:
+		return []arm{k.arm(c)}
 	case *reverse:
 		ref, r := c.from(Ref, []string{k.from}, "r")
 		res, x := c.from(Resource, k.types, "x")
 		out := []arm{{
-			from:  c.set(k.cond, k.from) + " s" + x + " JOIN " + ref + " ON " + r + ".rid = s" + x + ".rid JOIN " + res + " ON " + x + ".rk = " + r + ".rk",
+			from:  c.set(k.cond, []string{k.from}) + " s" + x + " JOIN " + ref + " ON " + r + ".rid = s" + x + ".rid JOIN " + res + " ON " + x + ".rk = " + r + ".rk",
 			where: and(in(c, r+".p", ints([]ParamID{k.ref})), in(c, x+".rtype", c.numbers(k.types))),
 			at:    resourceRow(x),
 		}}
@@ -288,7 +302,7 @@ func (c *compilation) arms(k cond, ordered bool) []arm {
 			ref, r := c.from(Ref, []string{k.from}, "r")
 			self, u := c.from(Ref, k.types, "u")
 			out = append(out, arm{
-				from:  c.set(k.cond, k.from) + " s" + u + " JOIN " + ref + " ON " + r + ".rid = s" + u + ".rid JOIN " + self + " ON " + u + ".rk = " + r + ".rk",
+				from:  c.set(k.cond, []string{k.from}) + " s" + u + " JOIN " + ref + " ON " + r + ".rid = s" + u + ".rid JOIN " + self + " ON " + u + ".rk = " + r + ".rk",
 				where: and(in(c, r+".p", ints([]ParamID{k.ref})), in(c, u+".p", ints(k.selves))),
 				at:    row{rid: u + ".rid"},
 			})
@@ -350,11 +364,12 @@ func intsOf(ps []ParamID) []int32 {
 	return out
 }
 
-// set is a subquery of the rids of all resources of a type that meet a condition.
-func (c *compilation) set(k cond, typ string) string {
+// set is a subquery of the rids of all resources of some types that meet a
+// condition, nil for none.
+func (c *compilation) set(k cond, types []string) string {
 	var arms []arm
-	if k.rank() >= rankNever {
-		arms = []arm{c.ofTypes([]string{typ}, k)}
+	if k == nil || k.rank() >= rankNever {
+		arms = []arm{c.ofTypes(types, k)}
 	} else {
 		arms = c.arms(k, false)
 	}

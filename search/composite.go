@@ -215,7 +215,7 @@ func (x *extraction) eachOf(c *component, n fhir.Node, visit func(*jsonPath, fhi
 		jp := &c.paths[i]
 		from := n
 		if jp.root {
-			from = x.doc.Root()
+			from = x.root
 		}
 		jp.each(from, func(v fhir.Node) { visit(jp, v) })
 	}

@@ -114,6 +114,7 @@ type chain struct {
 	refs    []ParamID // parameters of the resource that refer
 	types   []string  // its types
 	targets []target
+	inside  []target // contained resources; see Link
 }
 
 type target struct {

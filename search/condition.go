@@ -1,5 +1,7 @@
 package search
 
+import "ingle/fhir"
+
 // Condition writes the parameters of a search as one SQL condition on a
 // resource of the type, whose rid is the given expression: what SMART scopes
 // with search parameters ask of each row. Parameters that shape a result have
@@ -8,6 +10,9 @@ func (r *Registry) Condition(resourceType string, params []KV, src Source, rid s
 	q, _, err := r.Parse(Request{Type: resourceType, Params: params, Strict: true})
 	if err != nil {
 		return "", err
+	}
+	if q.contained != "" {
+		return "", fhir.Errorf(400, fhir.CodeNotSupported, "_contained is no condition on a resource")
 	}
 	c := &compilation{r: r, q: q, src: src, args: *args}
 	parts := make([]string, len(q.conds))

@@ -95,11 +95,8 @@ func (p *parser) control(name, modifier string, kv KV) (known bool, err error) {
 			return true, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "_type belongs to a search over all types, not to one of %s", p.req.Type)}
 		}
 		return true, plain()
-	case "_contained", "_containedType":
-		if kv.Value == "false" && name == "_contained" {
-			return true, nil
-		}
-		return true, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s=%s is not supported: contained resources are not searched on their own", name, kv.Value)}
+	case "_contained", "_containedType": // see scope
+		return true, plain()
 	}
 	return false, nil
 }

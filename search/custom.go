@@ -242,7 +242,7 @@ func (r *Registry) Restrict(rules map[string]Rules) {
 func (r *Registry) RulesOf(resourceType string) Rules {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if rules, ok := r.rules[resourceType]; ok {
+	if rules, ok := r.rules[bareType(resourceType)]; ok {
 		return rules
 	}
 	return r.rules[""]
@@ -256,7 +256,7 @@ func (r *Registry) Permits(resourceType, code string) bool {
 
 // combination checks that a search uses an allowed set of parameters.
 func (p *parser) combination() error {
-	for _, t := range p.q.types {
+	for _, t := range p.searched {
 		sets := p.r.RulesOf(t).Combinations
 		if sets == nil {
 			continue

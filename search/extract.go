@@ -16,6 +16,8 @@ type extraction struct {
 	r    *Registry
 	t    *typeIndex
 	doc  *fhir.Doc
+	root fhir.Node // the resource, which may be contained in that of doc
+	mark string    // in front of all words: containedMark or nothing
 	rows Rows
 	// suffixes counts the rows of strings that begin inside a part; they do not
 	// take part in sorting. They are marked by Raw and by this flag in parallel.
@@ -38,23 +40,32 @@ func (r *Registry) IndexRows(doc *fhir.Doc) (*Rows, error) {
 	if t == nil {
 		return nil, fhir.Errorf(400, fhir.CodeStructure, "%q is not a resource type of FHIR %s", name, r.defs.Version()).At("resourceType")
 	}
-	x := &extraction{r: r, t: t, doc: doc, absent: t.presence}
-	x.value(t.tree, doc.Root())
+	x := &extraction{r: r, t: t, doc: doc, root: doc.Root()}
+	if err := x.contained(); err != nil {
+		return nil, err
+	}
+	x.all()
+	return &x.rows, nil
+}
+
+// all takes all rows of the resource.
+func (x *extraction) all() {
+	x.absent = x.t.presence
+	x.value(x.t.tree, x.root)
 	for _, p := range x.absent {
 		x.code(p, "false", "boolean")
 	}
-	for _, f := range t.beyond {
+	for _, f := range x.t.beyond {
 		x.evaluate(f)
 	}
-	if t.self != 0 {
-		x.identity(t.self)
+	if x.t.self != 0 {
+		x.identity(x.t.self)
 	}
-	if r.fullText {
-		x.allText(doc.Root())
+	if x.r.fullText {
+		x.allText(x.root)
 		x.finishWords()
 	}
 	x.finish()
-	return &x.rows, nil
 }
 
 // leaf takes the rows of one value for one parameter.

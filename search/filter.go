@@ -279,6 +279,9 @@ func (f *filterParser) linked(head string, bracket bool) (cond, error) {
 	defer func() { f.at, f.types = max(end, f.at), types }()
 	return f.p.chainTo(types, head, "", "_filter", func(t string) (cond, error) {
 		f.at, f.types = start, []string{t}
+		if isContained(t) { // the same terms a second time
+			defer func(n int) { f.terms = n }(f.terms)
+		}
 		var parts []cond
 		if bracket {
 			f.bracket++

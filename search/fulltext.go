@@ -18,6 +18,8 @@ import (
 //	c:word     in any other text, plain-text attachments among them
 //	code=word  in the display or text of a code of the parameter "code"
 //
+// The words of a contained resource by itself have containedMark in front of that.
+//
 // _text and _content take words, all of which must be there; "or", "not" and
 // parentheses; and a word with "*" for any that begin so. In quotes each word is
 // taken for itself: the order of words is not looked at. The words of :text are
@@ -55,6 +57,7 @@ func words(s string, yield func(string)) {
 
 // addWords notes the words of a text under a mark.
 func (x *extraction) addWords(mark, s string) {
+	mark = x.mark + mark
 	words(s, func(w string) {
 		if x.wordsFull {
 			return
@@ -170,6 +173,33 @@ func lexeme(word string, beginning bool) string {
 	return s
 }
 
+// lexemes writes a word under any of some marks.
+func lexemes(marks []string, word string, beginning bool) string {
+	any := make([]string, len(marks))
+	for i, m := range marks {
+		any[i] = lexeme(m+word, beginning)
+	}
+	if len(any) == 1 {
+		return any[0]
+	}
+	return "(" + strings.Join(any, " | ") + ")"
+}
+
+// marksOf are the marks that words have in resources of the types.
+func marksOf(types []string, marks ...string) []string {
+	resources, contained := SplitContained(types)
+	var out []string
+	if resources != nil {
+		out = append(out, marks...)
+	}
+	for _, m := range marks {
+		if contained != nil {
+			out = append(out, containedMark+m)
+		}
+	}
+	return out
+}
+
 // textScan finds resources by a tsquery.
 func textScan(types []string, query string) cond {
 	return &scan{rel: Text, types: types, unique: true, order: rankOpen, where: func(c *compilation, a string) string {
@@ -187,7 +217,7 @@ func (v *valueReader) tokenText() (cond, error) {
 	var parts []string
 	for _, value := range v.values {
 		var all []string
-		words(unescape(value), func(w string) { all = append(all, lexeme(v.ps[0].Code+"="+w, true)) })
+		words(unescape(value), func(w string) { all = append(all, lexemes(marksOf(v.types, v.ps[0].Code+"="), w, true)) })
 		if all == nil {
 			return nil, v.fail(value, "a word is expected")
 		}
@@ -212,7 +242,7 @@ func (p *parser) fullText(types []string, code, modifier, name, value string) (c
 	if code == "_content" {
 		marks = []string{"c:", "t:"}
 	}
-	q := &textQuery{words: tokenizeText(unescape(value)), marks: marks}
+	q := &textQuery{words: tokenizeText(unescape(value)), marks: marksOf(types, marks...)}
 	query, ok := q.or(0)
 	if !ok || len(q.words) > 0 {
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: words are expected, with and, or, not and balanced parentheses between them", name, value)
@@ -294,11 +324,7 @@ func (q *textQuery) not(depth int) (string, bool) {
 	w, beginning := strings.CutSuffix(w, "*")
 	var all []string
 	words(w, func(w string) {
-		var any []string
-		for _, m := range q.marks {
-			any = append(any, lexeme(m+w, beginning))
-		}
-		all = append(all, "("+strings.Join(any, " | ")+")")
+		all = append(all, lexemes(q.marks, w, beginning))
 	})
 	if all == nil {
 		return "", false

@@ -42,6 +42,9 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 	default:
 		return fhir.Errorf(400, fhir.CodeInvalid, "%s: the modifier :%s is not one of :iterate and :recurse", name, modifier)
 	}
+	if p.q.alone && (inc.reverse || inc.iterate) {
+		return fhir.Errorf(400, fhir.CodeNotSupported, "%s=%s: with _containedType=contained there is only _include without a modifier, as contained resources are not referred to from outside", label, value)
+	}
 	parts := strings.Split(value, ":")
 	if len(parts) > 3 || parts[0] == "" {
 		return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: what is expected is SourceType:parameter or SourceType:parameter:TargetType", label, value)
@@ -52,13 +55,15 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 		if inc.reverse || inc.iterate {
 			inc.sources = p.r.allTypes
 		} else {
-			inc.sources = p.q.types
+			inc.sources = p.q.types // contained ones among them
 		}
 	case !p.r.defs.IsResourceType(source):
 		return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, source, didYouMean(source, p.r.allTypes))
-	default:
+	case inc.reverse, inc.iterate:
 		inc.sources = []string{source}
-		if !inc.reverse && !inc.iterate && !slices.Contains(p.q.types, source) {
+	default:
+		inc.sources = slices.DeleteFunc(slices.Clone(p.q.types), func(t string) bool { return bareType(t) != source })
+		if len(inc.sources) == 0 {
 			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: the search does not return resources of type %s; to follow included resources use %s:iterate", label, value, source, name)
 		}
 	}
@@ -87,10 +92,10 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 		}
 		sp := p.r.Param(typ, code)
 		if sp == nil || sp.Type != "reference" {
-			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s has no reference parameter %q%s", label, value, typ, code, didYouMean(code, p.r.codes(typ, "reference")))
+			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s has no reference parameter %q%s", label, value, typeName(typ), code, didYouMean(code, p.r.codes(typ, "reference")))
 		}
 		if inc.target != "" && len(sp.Targets) > 0 && !slices.Contains(sp.Targets, inc.target) {
-			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s.%s does not point to %s but to %s", label, value, typ, code, inc.target, list(sp.Targets))
+			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s.%s does not point to %s but to %s", label, value, typeName(typ), code, inc.target, list(sp.Targets))
 		}
 		p.follow(&inc, sp)
 	}
@@ -128,7 +133,7 @@ func (r *Registry) selfTargets(sp *Param) []string {
 
 // includeAllowed checks the rules of the types searched.
 func (p *parser) includeAllowed(name, label, value string, parts []string) error {
-	for _, t := range p.q.types {
+	for _, t := range p.searched {
 		rules := p.r.RulesOf(t)
 		allow := rules.Includes
 		if name == "_revinclude" {

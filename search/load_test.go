@@ -18,27 +18,49 @@ import (
 )
 
 // tables is a Source without a scope, for tests of search alone.
-type tables struct{}
+type tables struct{ links map[Link]bool }
+
+func (s tables) Linked(l Link) bool { return s.links[l] }
 
 var tableNames = map[Relation]string{Resource: "resource WHERE op <> 4", Token: "idx_token", Ref: "idx_ref", Date: "idx_date",
 	String: "idx_string", Quantity: "idx_quantity", Dictionary: "token", Text: "idx_text"}
 
-func (tables) From(rel Relation, _ []string, alias string, _ *Args) string {
-	return "(SELECT * FROM " + tableNames[rel] + ") AS " + alias
+func (tables) From(rel Relation, types []string, alias string, _ *Args) string {
+	return "(" + rowsOf(rel, types, "") + ") AS " + alias
+}
+
+// rowsOf selects the rows of a relation that meet a condition, "" for all.
+func rowsOf(rel Relation, types []string, where string) string {
+	resources, contained := SplitContained(types)
+	table := tableNames[rel]
+	switch {
+	case where != "" && rel == Resource:
+		table += " AND " + where
+	case where != "":
+		table += " WHERE " + where
+	}
+	if rel != Resource || contained == nil {
+		return "SELECT * FROM " + table
+	}
+	out := "SELECT i.rid, i.rk, r.lu, r.version, i.rtype, i.fhir_id, r.body->'contained'->i.ord AS body, r.body_text, i.container, r.rtype AS box_type, r.fhir_id AS box_id " +
+		"FROM idx_contained i JOIN (SELECT * FROM " + table + ") r ON r.rid = i.container"
+	if resources != nil {
+		out += " UNION ALL SELECT rid, rk, lu, version, rtype, fhir_id, body, body_text, NULL, NULL, NULL FROM " + table
+	}
+	return out
 }
 
 // scoped is a Source that shows the rows of some labels only.
-type scoped []int32
+type scoped struct {
+	tables
+	labels []int32
+}
 
-func (s scoped) From(rel Relation, _ []string, alias string, args *Args) string {
-	table := tableNames[rel]
+func (s scoped) From(rel Relation, types []string, alias string, args *Args) string {
 	if rel == Dictionary {
-		return "(SELECT * FROM " + table + ") AS " + alias
+		return s.tables.From(rel, types, alias, args)
 	}
-	if !strings.Contains(table, "WHERE") {
-		table += " WHERE true"
-	}
-	return "(SELECT * FROM " + table + " AND label = ANY(" + args.Add([]int32(s)) + ")) AS " + alias
+	return "(" + rowsOf(rel, types, "label = ANY("+args.Add(s.labels)+")") + ") AS " + alias
 }
 
 // world is a database with resources in it, and the same resources in memory.
@@ -46,6 +68,7 @@ type world struct {
 	reg   *Registry
 	conn  *pgx.Conn
 	src   Source
+	links map[Link]bool
 	docs  []*stored // in the order of rid
 	byKey map[string]*stored
 }
@@ -97,7 +120,8 @@ func newWorld(t testing.TB, reg *Registry) *world {
 	if _, err := conn.Exec(context.Background(), "SET plan_cache_mode = force_custom_plan; SET max_parallel_workers_per_gather = 0; SET jit = off"); err != nil {
 		t.Fatal(err)
 	}
-	return &world{reg: reg, conn: conn, src: tables{}, byKey: map[string]*stored{}}
+	links := map[Link]bool{}
+	return &world{reg: reg, conn: conn, src: tables{links}, links: links, byKey: map[string]*stored{}}
 }
 
 // add puts resources into memory; flush writes them.
@@ -129,38 +153,49 @@ func (w *world) flush(t testing.TB, from int) {
 			t.Fatalf("copy into %s: %v", table, err)
 		}
 	}
-	var res, tok, ref, date, str, qty [][]any
+	var res, tok, ref, date, str, qty, inside [][]any
+	words := &pgx.Batch{}
 	dict := map[int64]CodedToken{}
-	for _, s := range w.docs[from:] {
-		label := s.label
-		res = append(res, []any{s.rid, RefKey(s.typ + "/" + s.id), s.lu, int32(1), label, w.reg.defs.TypeNumber(s.typ), int16(1), s.id, string(s.doc.Source())})
-		for _, r := range s.rows.Tokens {
-			tok = append(tok, []any{r.H, s.rid, label, int32(r.P)})
+	index := func(rid int64, label int32, rows *Rows) {
+		for _, r := range rows.Tokens {
+			tok = append(tok, []any{r.H, rid, label, int32(r.P)})
 		}
-		for _, r := range s.rows.Coded {
+		for _, r := range rows.Coded {
 			dict[r.H] = r
-		}
-		for _, r := range s.rows.Refs {
-			ref = append(ref, []any{r.RK, s.rid, int32(r.P), label})
-		}
-		for _, r := range s.rows.Dates {
-			date = append(date, []any{r.K, r.Lo, r.Hi, s.rid, label, r.SMin, r.SMax, r.Wide})
-		}
-		for _, r := range s.rows.Strings {
-			str = append(str, []any{r.K, s.rid, label, r.SMin, r.SMax, r.Val, r.Whole, r.Raw})
-		}
-		for _, r := range s.rows.Quantities {
-			qty = append(qty, []any{r.K, s.rid, r.Unit, r.UText, r.Sys, label, r.SMin, r.SMax, r.Lo, r.Hi})
-		}
-	}
-	for _, s := range w.docs[from:] {
-		if s.rows.Words != nil {
-			if _, err := w.conn.Exec(ctx, "INSERT INTO idx_text (rid, label, words) VALUES ($1, $2, array_to_tsvector($3::text[]))", s.rid, s.label, s.rows.Words); err != nil {
-				t.Fatal(err)
+			if r.P == LinkParam {
+				w.links[ReadLink(r.System, r.Code)] = true
 			}
 		}
+		for _, r := range rows.Refs {
+			ref = append(ref, []any{r.RK, rid, int32(r.P), label})
+		}
+		for _, r := range rows.Dates {
+			date = append(date, []any{r.K, r.Lo, r.Hi, rid, label, r.SMin, r.SMax, r.Wide})
+		}
+		for _, r := range rows.Strings {
+			str = append(str, []any{r.K, rid, label, r.SMin, r.SMax, r.Val, r.Whole, r.Raw})
+		}
+		for _, r := range rows.Quantities {
+			qty = append(qty, []any{r.K, rid, r.Unit, r.UText, r.Sys, label, r.SMin, r.SMax, r.Lo, r.Hi})
+		}
+		if rows.Words != nil {
+			words.Queue("INSERT INTO idx_text (rid, label, words) VALUES ($1, $2, array_to_tsvector($3::text[]))", rid, label, rows.Words)
+		}
+	}
+	for _, s := range w.docs[from:] {
+		res = append(res, []any{s.rid, RefKey(s.typ + "/" + s.id), s.lu, int32(1), s.label, w.reg.defs.TypeNumber(s.typ), int16(1), s.id, string(s.doc.Source())})
+		index(s.rid, s.label, s.rows)
+		for _, c := range s.rows.Contained {
+			rid := ContainedRID(s.rid, c.Place.Ord)
+			index(rid, s.label, c)
+			inside = append(inside, []any{rid, s.label, c.Place.RK, c.Place.RType, c.Place.ID})
+		}
+	}
+	if err := w.conn.SendBatch(ctx, words).Close(); err != nil {
+		t.Fatal(err)
 	}
 	put("resource", []string{"rid", "rk", "lu", "version", "label", "rtype", "op", "fhir_id", "body"}, res)
+	put("idx_contained", []string{"rid", "label", "rk", "rtype", "fhir_id"}, inside)
 	put("idx_token", []string{"h", "rid", "label", "p"}, tok)
 	put("idx_ref", []string{"rk", "rid", "p", "label"}, ref)
 	put("idx_date", []string{"k", "lo", "hi", "rid", "label", "smin", "smax", "wide"}, date)

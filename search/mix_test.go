@@ -56,7 +56,7 @@ func TestPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	rep := w.samples()
-	for _, src := range []Source{tables{}, scoped{0, 7}} {
+	for _, src := range []Source{tables{}, scoped{labels: []int32{0, 7}}} {
 		w.src = src
 		for _, text := range mix {
 			text = rep.Replace(text)
@@ -147,9 +147,9 @@ func TestMix(t *testing.T) {
 	}
 	var hundred scoped
 	for l := range int32(100) {
-		hundred = append(hundred, l*2)
+		hundred.labels = append(hundred.labels, l*2)
 	}
-	for name, src := range map[string]Source{"all": tables{}, "3 of 200 labels": scoped{3, 50, 120}, "100 of 200 labels": hundred} {
+	for name, src := range map[string]Source{"all": tables{}, "3 of 200 labels": scoped{labels: []int32{3, 50, 120}}, "100 of 200 labels": hundred} {
 		w.src = src
 		for _, text := range asked {
 			text = rep.Replace(text)

@@ -22,7 +22,10 @@ type parser struct {
 	inFilter int
 	asked    int      // values so far
 	used     []string // codes of the search, for Rules.Combinations
-	current  string   // name of the parameter that is being read
+	searched []string // the resource types that are asked for
+	reading  []reading
+	inside   []cond // of contained resources, where their containers are asked for
+	current  string // name of the parameter that is being read
 	notes    []fhir.Issue
 }
 
@@ -49,6 +52,7 @@ func (r *Registry) Parse(req Request) (*Query, []fhir.Issue, error) {
 	if err := p.combination(); err != nil {
 		return nil, nil, err
 	}
+	p.containers()
 	if p.q.Summary == SummaryCount {
 		p.q.Count = 0
 	}
@@ -92,6 +96,9 @@ func (p *parser) scope() error {
 			return err
 		}
 	}
+	if err := p.contained(); err != nil {
+		return err
+	}
 	if !q.everyType {
 		q.Types = q.types
 	}
@@ -125,6 +132,9 @@ func (p *parser) parameter(kv KV) error {
 		if unknown != nil {
 			return unknown.err
 		}
+		if outside, ok := err.(*notInside); ok {
+			return outside.err
+		}
 		return err
 	}
 	switch name {
@@ -148,25 +158,32 @@ func (p *parser) filter(kv KV) error {
 	if p.asked += len(splitEscaped(kv.Value, ',')); p.asked > 2*p.lim.OrValues {
 		return fhir.Errorf(400, fhir.CodeTooCostly, "the search has more than %d values in all", 2*p.lim.OrValues)
 	}
-	k, err := p.cond(p.q.types, kv.Name, kv.Value)
-	if err != nil {
-		return err
+	for _, r := range p.reading {
+		k, err := p.cond(r.types, kv.Name, kv.Value)
+		if err != nil {
+			return err
+		}
+		*r.conds = addCond(*r.conds, k)
 	}
 	code, _, _ := strings.Cut(kv.Name, ":")
 	code, _, _ = strings.Cut(code, ".")
 	p.used = append(p.used, code)
+	return nil
+}
+
+// addCond adds a condition to those that must hold.
+func addCond(conds []cond, k cond) []cond {
 	if s, ok := k.(*scan); ok {
-		for i, have := range p.q.conds {
+		for i, have := range conds {
 			if h, ok := have.(*scan); ok {
 				if one, ok := meet(h, s); ok {
-					p.q.conds[i] = one
-					return nil
+					conds[i] = one
+					return conds
 				}
 			}
 		}
 	}
-	p.q.conds = append(p.q.conds, k)
-	return nil
+	return append(conds, k)
 }
 
 // cond reads a parameter as a condition on resources of the given types:
@@ -209,13 +226,13 @@ func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 	for _, t := range types {
 		sp := p.r.Param(t, code)
 		if sp != nil && !p.r.Permits(t, code) {
-			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: the server's configuration does not let searches on %s use %q", name, t, code)}
+			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: the server's configuration does not let searches on %s use %q", name, typeName(t), code)}
 		}
 		if sp != nil && sp.state == Building {
 			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the search parameter is still being built over the resources that were there before it; try again later", name)
 		}
 		if sp == nil {
-			where := t
+			where := typeName(t)
 			if len(types) > 1 {
 				where = fmt.Sprintf("%s, one of the types searched,", t)
 			}
@@ -225,7 +242,7 @@ func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s has no search parameter %q%s", where, code, didYouMean(code, p.r.codes(t, "")))}
 		}
 		if len(out) > 0 && out[0].Type != sp.Type {
-			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the parameter is of type %s in %s but %s in %s; search these types one by one", name, out[0].Type, out[0].resource, sp.Type, t)
+			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the parameter is of type %s in %s but %s in %s; search these types one by one", name, out[0].Type, typeName(out[0].resource), sp.Type, typeName(t))
 		}
 		p.use("", sp)
 		out = append(out, sp.stored()...)

@@ -23,7 +23,7 @@ func (q *Query) plan() plan {
 	p := plan{driver: conds[best], selective: conds[best].rank() <= selective}
 	if !p.selective {
 		switch k := conds[best].(type) {
-		case *chain, *reverse, allOf:
+		case *chain, *reverse, *within, allOf:
 			return plan{rest: conds}
 		case *scan:
 			if k.order >= rankOpen || k.rel == Text {

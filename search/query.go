@@ -100,6 +100,8 @@ type Query struct {
 	// in order: what the self link shows.
 	Applied []KV
 
+	contained string // _contained, "" for false
+	alone     bool   // _containedType=contained
 	conds     []cond
 	includes  []include
 	types     []string // never nil: the types searched
@@ -143,6 +145,8 @@ func (q *Query) Before(keys []string, rid int64) *Cursor {
 //
 //	mode int2      0 match, 1 include
 //	rid int8, rtype int2, fhir_id text, version int4, lu timestamptz
+//	               of a contained resource fhir_id is that of what contains it behind
+//	               the number of its type, then its own: 85/23#m1
 //	body text
 //	keys text[]    the sort values for a Cursor; null for includes
 //

@@ -59,7 +59,7 @@ func TestScope(t *testing.T) {
 	w := newWorld(t, wordy(t))
 	w.synthea(t, "synthea/synthea-2.4.0-2019.tar.zst", 2)
 	w.examples(t)
-	seen := &world{reg: w.reg, conn: w.conn, src: scoped{1, 4}, byKey: map[string]*stored{}}
+	seen := &world{reg: w.reg, conn: w.conn, src: scoped{tables{w.links}, []int32{1, 4}}, links: w.links, byKey: map[string]*stored{}}
 	r := testRand(time.Now().UnixNano())
 	for _, s := range w.docs {
 		if s.label = int32(r.IntN(6)); s.label == 1 || s.label == 4 {

@@ -14,9 +14,10 @@ import (
 //	with a version (…/_history/2)                                    a second row with the version
 //	canonical with a version (url|2.0)                               RefKey("url|2.0"), and RefKey("url") of "code:url"
 //	Reference.identifier                                             token rows of "code:identifier"
+//	into the resource itself ("#x")                                  RefKey("#x"), for chains
 //
-// A reference into the resource itself ("#x"), or one that is only an identifier
-// or a display, has a row that only :missing finds.
+// A reference that is only an identifier or a display has a row that only
+// :missing finds.
 
 // refPresentKey is the target of references that point to nothing that can be named.
 func refPresentKey() int64 { return RefKey("#") }
@@ -71,6 +72,8 @@ func (x *extraction) element(p *Param, is string, n fhir.Node) {
 		if ref.Version != "" {
 			x.addRef(p, ref.URL+"|"+ref.Version, "", n)
 		}
+	case fhir.RefFragment:
+		x.fragment(p, ref.Fragment, n)
 	default:
 		x.rows.Refs = append(x.rows.Refs, RefRow{RK: refPresentKey(), P: p.ID, node: n})
 	}
@@ -83,14 +86,11 @@ func (x *extraction) targetType(ref fhir.Reference, typ string) string {
 	case fhir.RefRelative, fhir.RefAbsolute:
 		return ref.Type
 	case fhir.RefFragment:
-		root := x.doc.Root()
-		if ref.Fragment == "" {
-			return x.t.name
+		if ref.Fragment == "" { // what contains this one
+			return text(x.doc.Root(), "resourceType")
 		}
-		for c := root.Get("contained").First(); c.Valid(); c = c.Next() {
-			if isString(c.Get("id"), ref.Fragment) {
-				return text(c, "resourceType")
-			}
+		if t := x.containedType(ref.Fragment); t != "" {
+			return t
 		}
 	}
 	return typ
@@ -112,7 +112,11 @@ func (x *extraction) embedded(p *Param, n fhir.Node) {
 func (x *extraction) canonical(p *Param, n fhir.Node) {
 	s := n.Text()
 	bare, version, _ := strings.Cut(s, "|")
-	if bare == "" || bare[0] == '#' {
+	if fragment, ok := strings.CutPrefix(s, "#"); ok {
+		x.fragment(p, fragment, n)
+		return
+	}
+	if bare == "" {
 		x.rows.Refs = append(x.rows.Refs, RefRow{RK: refPresentKey(), P: p.ID, node: n})
 		return
 	}
@@ -134,7 +138,7 @@ func (x *extraction) canonical(p *Param, n fhir.Node) {
 // identity adds the rows by which canonical references meet this resource: its
 // url, and its url with its version.
 func (x *extraction) identity(p ParamID) {
-	root := x.doc.Root()
+	root := x.root
 	url, version := text(root, "url"), text(root, "version")
 	if url == "" {
 		return

@@ -74,7 +74,7 @@ type Param struct {
 
 // typeIndex is what the registry knows of one resource type.
 type typeIndex struct {
-	name   string
+	name   string // of the resource type
 	number int16
 	params []*Param
 	byCode map[string]*Param
@@ -113,7 +113,7 @@ func (r *Registry) index(resourceType string) *typeIndex {
 	r.mu.RLock()
 	t := r.types[resourceType]
 	r.mu.RUnlock()
-	if t != nil || !r.defs.IsResourceType(resourceType) {
+	if t != nil || !r.defs.IsResourceType(bareType(resourceType)) {
 		return t
 	}
 	r.mu.Lock()
@@ -129,14 +129,15 @@ func (r *Registry) index(resourceType string) *typeIndex {
 // that are not a predicate on its elements.
 var notIndexed = map[string]bool{"_id": true, "_lastUpdated": true, "_text": true, "_content": true, "_query": true, "_filter": true, "_list": true, "_has": true, "_type": true}
 
-// compileType builds the index of one resource type.
-func (r *Registry) compileType(name string) *typeIndex {
+// compileType builds the index of one resource type, contained or not.
+func (r *Registry) compileType(typ string) *typeIndex {
+	name := bareType(typ)
 	t := &typeIndex{name: name, number: r.defs.TypeNumber(name), byCode: map[string]*Param{}, tree: &node{typ: name}}
 	add := func(def *fhir.SearchParam, state State) {
 		if t.byCode[def.Code] != nil {
 			return
 		}
-		p := r.newParam(name, def)
+		p := r.newParam(typ, def)
 		p.state = state
 		t.params = append(t.params, p)
 		t.byCode[def.Code] = p
@@ -150,7 +151,7 @@ func (r *Registry) compileType(name string) *typeIndex {
 	}
 	slices.SortFunc(t.params, func(a, b *Param) int { return strings.Compare(a.Code, b.Code) })
 	if u := t.byCode["url"]; u != nil && u.Type == "uri" {
-		t.self = ParamIDOf(name, "url:canonical")
+		t.self = ParamIDOf(typ, "url:canonical")
 	}
 	for _, p := range t.params {
 		if !notIndexed[p.Code] {

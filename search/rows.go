@@ -22,6 +22,11 @@ type Rows struct {
 	// array_to_tsvector: sorted and distinct; nil where there are none or full
 	// text is off (Registry.EnableFullText).
 	Words []string
+	// Contained are the rows of the resources that it contains, in their order,
+	// and Place tells what and where such a one is, nil for any other. Their
+	// tokens for the dictionary stand in Coded of the resource that contains them.
+	Contained []*Rows
+	Place     *Place
 }
 
 // TokenRow is a row of idx_token.

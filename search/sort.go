@@ -389,6 +389,9 @@ func (c *compilation) cursorArg(k sortColumn) string {
 func (p *parser) parseSort(value string) error {
 	for _, part := range strings.Split(value, ",") {
 		code, desc := strings.CutPrefix(strings.TrimSpace(part), "-")
+		if p.q.contained != "" && !p.q.alone && !strings.HasPrefix(code, "_") {
+			return fhir.Errorf(400, fhir.CodeNotSupported, "_sort=%s: what contains the resources that are searched may be of any type; sort it by _id or _lastUpdated, or ask for _containedType=contained", code)
+		}
 		by, err := p.sorter(p.q.types, code, "_sort="+code)
 		if err != nil {
 			return err

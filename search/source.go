@@ -24,8 +24,14 @@ type Source interface {
 	// From returns a FROM item for the relation, restricted to what the caller
 	// may see, under the alias: "(SELECT … ) AS t1". resourceTypes are the types
 	// whose rows the statement wants from it; empty means any type. Arguments
-	// that it needs are added to args.
+	// that it needs are added to args. Types of contained resources (SplitContained)
+	// ask for their rows. Resource then has the columns container, box_type and
+	// box_id beside: rid, rtype and fhir_id of what contains the resource, null
+	// for what is not contained. rk of a contained resource is Place.RK, and lu
+	// and version are those of what contains it.
 	From(rel Relation, resourceTypes []string, alias string, args *Args) string
+	// Linked tells whether there may be a link in the data.
+	Linked(Link) bool
 }
 
 // Args collects the numbered arguments of one statement.

@@ -2,6 +2,7 @@ package search
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,8 +39,15 @@ func (p *parser) idCond(types []string, modifier, name, value string) (cond, err
 			return nil, fhir.Errorf(400, fhir.CodeValue, "%s=%s: an id has 1 to 64 letters, digits, - and .", name, v)
 		}
 		for _, t := range types {
-			s.keys = append(s.keys, RefKey(t+"/"+id))
+			if isContained(t) {
+				s.keys = append(s.keys, RefKey(containedMark+id))
+			} else {
+				s.keys = append(s.keys, RefKey(t+"/"+id))
+			}
 		}
+	}
+	if slices.ContainsFunc(types, isContained) { // their keys do not hold the type
+		s.where = func(c *compilation, a string) string { return in(c, a+".rtype", c.numbers(types)) }
 	}
 	if modifier == "not" {
 		return not{s}, nil
@@ -118,6 +126,9 @@ func (p *parser) special(ps []*Param, types []string, modifier, name, value stri
 func (p *parser) listCond(types []string, modifier, name, value string) (cond, error) {
 	if modifier != "" {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "_list takes no modifier")
+	}
+	if err := refuseInside(types, name); err != nil {
+		return nil, err
 	}
 	if strings.HasPrefix(value, "$") {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s=%s: functional lists are not supported; give the id of a List", name, value)

@@ -6,9 +6,13 @@ import (
 	"strings"
 )
 
-// hitColumns is what a statement returns of each resource.
-func hitColumns(r string) string {
-	return r + ".rid, " + r + ".rtype, " + r + ".fhir_id, " + r + ".version, " + r + ".lu, coalesce(" + r + ".body_text, " + r + ".body::text)"
+// hitColumns is what a statement returns of each resource of the types.
+func hitColumns(r string, types []string) string {
+	id := r + ".fhir_id"
+	if slices.ContainsFunc(types, isContained) {
+		id = "coalesce(" + r + ".box_type || '/' || " + r + ".box_id || '#', '') || " + id + " AS fhir_id"
+	}
+	return r + ".rid, " + r + ".rtype, " + id + ", " + r + ".version, " + r + ".lu, coalesce(" + r + ".body_text, " + r + ".body::text)"
 }
 
 // Compile turns a query into the statement of one page: its matches and what
@@ -18,7 +22,7 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 	limit := q.Count + 1
 	with, keys := c.hits(limit)
 	res, x := c.from(Resource, q.restrict(), "x")
-	columns := "SELECT 0::int2 AS mode, " + hitColumns(x) + " AS body, " + keysOf(keys) + " AS keys"
+	columns := "SELECT 0::int2 AS mode, " + hitColumns(x, q.restrict()) + " AS body, " + keysOf(keys) + " AS keys"
 	order := c.pageOrder("h", keys)
 	if len(q.includes) == 0 {
 		// The plain form: planning takes longer than running for many searches.
@@ -35,7 +39,7 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 	all, y := c.from(Resource, nil, "x")
 	sql := "WITH " + with + ", " + inc + "\nSELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (\n" +
 		columns + ", row_number() OVER (ORDER BY " + order + ") AS ord FROM hit h JOIN " + res + " ON " + x + ".rid = h.rid\nUNION ALL\n" +
-		"SELECT 1::int2, " + hitColumns(y) + ", NULL, " + y + ".rid FROM inc JOIN " + all + " ON " + y + ".rid = inc.rid\n) page ORDER BY mode, ord"
+		"SELECT 1::int2, " + hitColumns(y, nil) + ", NULL, " + y + ".rid FROM inc JOIN " + all + " ON " + y + ".rid = inc.rid\n) page ORDER BY mode, ord"
 	return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.few()}, nil
 }
 

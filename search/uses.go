@@ -23,7 +23,7 @@ func (q *Query) Uses() []Use { return q.uses }
 // use notes that the request's current parameter rests on search parameters.
 func (p *parser) use(modifier string, ps ...*Param) {
 	for _, sp := range ps {
-		u := Use{Parameter: p.current, Code: sp.Code, Type: sp.resource, Elements: sp.elements, Anywhere: sp.anywhere}
+		u := Use{Parameter: p.current, Code: sp.Code, Type: bareType(sp.resource), Elements: sp.elements, Anywhere: sp.anywhere}
 		if modifier == "identifier" {
 			u.Identifies = sp.Targets
 		}
@@ -31,10 +31,17 @@ func (p *parser) use(modifier string, ps ...*Param) {
 	}
 }
 
+// useContained notes that it looks at what resources of the types contain.
+func (p *parser) useContained(types []string) {
+	for _, t := range types {
+		p.q.uses = append(p.q.uses, Use{Parameter: p.current, Code: "_contained", Type: bareType(t), Elements: []string{"contained"}})
+	}
+}
+
 // useWords notes that it rests on all that the resources say.
 func (p *parser) useWords(types []string, code string) {
 	for _, t := range types {
-		p.q.uses = append(p.q.uses, Use{Parameter: p.current, Code: code, Type: t, Anywhere: true})
+		p.q.uses = append(p.q.uses, Use{Parameter: p.current, Code: code, Type: bareType(t), Anywhere: true})
 	}
 }
 

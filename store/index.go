@@ -11,12 +11,13 @@ import (
 	"ingle/search"
 )
 
-// indexTable is one of the five index tables: its columns besides rid and
+// indexTable is one of the index tables: its columns besides rid and
 // label, and how they are filled from search.Rows. All statements work on
 // arrays, so that one resource and five thousand take the same statements.
 type indexTable struct {
-	name    string
-	columns []indexColumn
+	name      string
+	columns   []indexColumn
+	contained bool // it has rows of contained resources only
 	// fill appends the rows of one resource to the arrays of the columns.
 	fill func(arrays []any, rows *search.Rows) (n int)
 	// diff compares two versions: the keys whose rows are the same in both, and
@@ -130,6 +131,22 @@ var indexTables = []*indexTable{
 		return kept, &search.Rows{Quantities: fresh}, ok
 	}),
 
+	// what a contained resource is
+	newIndexTable("idx_contained", "rk int8, rtype int2, fhir_id text", func(a []any, r *search.Rows) int {
+		if r.Place == nil {
+			return 0
+		}
+		push(a[0], r.Place.RK)
+		push(a[1], r.Place.RType)
+		push(a[2], &r.Place.ID)
+		return 1
+	}, func(old, rows *search.Rows) ([]int64, *search.Rows, bool) {
+		if old.Place == nil || rows.Place == nil || *old.Place == *rows.Place {
+			return nil, nil, false
+		}
+		return nil, &search.Rows{Place: rows.Place}, true
+	}),
+
 	// full text; empty where it is switched off
 	newIndexTable("idx_text", "words tsvector", func(a []any, r *search.Rows) int {
 		if len(r.Words) == 0 {
@@ -189,7 +206,7 @@ var casts = map[string]string{"numeric": "%s::numeric", "tsvector": "array_to_ts
 // newIndexTable writes the statements of a table out of its column list, which
 // begins with the key.
 func newIndexTable(name, columns string, fill func([]any, *search.Rows) int, diff func(old, rows *search.Rows) ([]int64, *search.Rows, bool)) *indexTable {
-	t := &indexTable{name: name, fill: fill, diff: diff}
+	t := &indexTable{name: name, contained: name == "idx_contained", fill: fill, diff: diff}
 	var names, params []string
 	for i, c := range strings.Split("rid int8, label int4, "+columns, ", ") {
 		col, typ, _ := strings.Cut(c, " ")
@@ -237,6 +254,8 @@ func (t *indexTable) newWrite() *indexWrite {
 			w.arrays = append(w.arrays, &[]int64{})
 		case "int4":
 			w.arrays = append(w.arrays, &[]int32{})
+		case "int2":
+			w.arrays = append(w.arrays, &[]int16{})
 		case "bool":
 			w.arrays = append(w.arrays, &[]bool{})
 		default: // text, and what is cast from it
@@ -263,6 +282,7 @@ type indexChanges struct {
 	created []*indexWrite // rows that come, by table
 	pruned  []pruning     // rows that go, by table
 	gone    []int64       // resources whose rows all go
+	inside  []int64       // likewise contained ones
 }
 
 // pruning names resources, and pairwise the resources and keys of the rows that stay.
@@ -280,6 +300,17 @@ func (c *indexChanges) create(rid int64, label int32, rows *search.Rows) {
 	for _, w := range c.created {
 		w.add(rid, label, rows)
 	}
+	if rows != nil {
+		for _, in := range rows.Contained {
+			c.create(search.ContainedRID(rid, in.Place.Ord), label, in)
+		}
+	}
+}
+
+// remove takes all rows of a resource away, and of what it contains.
+func (c *indexChanges) remove(rid int64, contained []int64) {
+	c.gone = append(c.gone, rid)
+	c.inside = append(c.inside, contained...)
 }
 
 // replace leaves alone the tables whose rows stay as they are, and in the
@@ -287,9 +318,25 @@ func (c *indexChanges) create(rid int64, label int32, rows *search.Rows) {
 // under the same label. Whatever else a table holds of the resource goes.
 func (c *indexChanges) replace(rid int64, label int32, old, rows *search.Rows, sameLabel bool) {
 	if !sameLabel || old == nil || rows == nil {
-		c.gone = append(c.gone, rid)
+		c.remove(rid, slices.Concat(old.ContainedRIDs(rid), rows.ContainedRIDs(rid)))
 		c.create(rid, label, rows)
 		return
+	}
+	had := map[int]*search.Rows{}
+	for _, in := range old.Contained {
+		had[in.Place.Ord] = in
+	}
+	for _, in := range rows.Contained {
+		at := search.ContainedRID(rid, in.Place.Ord)
+		if was := had[in.Place.Ord]; was != nil {
+			c.replace(at, label, was, in, true)
+			delete(had, in.Place.Ord)
+		} else {
+			c.create(at, label, in)
+		}
+	}
+	for ord := range had {
+		c.inside = append(c.inside, search.ContainedRID(rid, ord))
 	}
 	for i, t := range indexTables {
 		kept, fresh, ok := t.diff(old, rows)
@@ -307,13 +354,18 @@ func (c *indexChanges) replace(rid int64, label int32, old, rows *search.Rows, s
 
 // queue adds the statements to a batch: removals first.
 func (c *indexChanges) queue(b *pgx.Batch) {
+	all := slices.Concat(c.gone, c.inside)
 	for i, t := range indexTables {
-		switch len(c.gone) {
+		gone := all
+		if t.contained {
+			gone = c.inside
+		}
+		switch len(gone) {
 		case 0:
 		case 1:
-			b.Queue(t.clearOneSQL, c.gone[0])
+			b.Queue(t.clearOneSQL, gone[0])
 		default:
-			b.Queue(t.clearSQL, c.gone)
+			b.Queue(t.clearSQL, gone)
 		}
 		switch p := c.pruned[i]; {
 		case len(p.rids) == 0:

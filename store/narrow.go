@@ -18,7 +18,7 @@ import (
 // resource's current index rows. A parameter that the server does not know is
 // met by no resource.
 func (v *visible) narrowed(rel search.Relation, types []string, args *search.Args) string {
-	if v.whole || v.db == nil {
+	if v.whole || v.db == nil || rel == contained { // contained: what contains it is asked
 		return ""
 	}
 	if types == nil {

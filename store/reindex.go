@@ -217,7 +217,8 @@ func (s *Session) reindexBatch(ctx context.Context, job *ReindexJob) (n int, err
 		for i, t := range job.Types {
 			numbers[i] = s.db.defs.TypeNumber(t)
 		}
-		sql += " AND rtype = ANY(" + args.Add(numbers) + ")"
+		of := "rtype = ANY(" + args.Add(numbers) + "::int2[])"
+		sql += " AND (" + of + " OR EXISTS (SELECT 1 FROM " + v.From(contained, nil, "i", &args) + " WHERE i.container = r.rid AND i." + of + "))"
 	}
 	// whoever changes one of them waits, and writes its rows after ours
 	rows, err := tx.Query(ctx, sql+" ORDER BY rid LIMIT "+args.Add(reindexBatch)+" FOR NO KEY UPDATE", args.Values()...)

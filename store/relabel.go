@@ -287,7 +287,7 @@ func (m *relabelling) reindex(rid int64, label int32, old *fhir.Doc, body []byte
 		return fmt.Errorf("relabel: %w", err)
 	}
 	out.index.replace(rid, label, before, rows, true)
-	out.byLabel[label] = append(out.byLabel[label], rid)
+	out.byLabel[label] = append(append(out.byLabel[label], rid), rows.ContainedRIDs(rid)...)
 	out.coded = append(out.coded, Change{Rows: rows})
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +22,9 @@ type Hit struct {
 	Resource
 	Keys []string // the values it is sorted by, for a search.Cursor; nil for includes
 	RID  int64    // likewise
+	// Container is the reference to what contains a contained resource, "" for
+	// any other. ID is then its own, which is unique there.
+	Container string
 }
 
 // SearchPage is a page of a search. All of it comes from one snapshot.
@@ -162,6 +167,11 @@ func (r *reader) hit(rows pgx.Rows) (mode int16, h Hit, err error) {
 	var rtype int16
 	err = rows.Scan(&mode, &h.RID, &rtype, &h.ID, &h.Version, &h.LastUpdated, &h.Body, &h.Keys)
 	h.Type, h.rid, h.Op = r.db.defs.TypeName(rtype), h.RID, OpUpdate
+	if box, id, ok := strings.Cut(h.ID, "#"); ok { // as search.Statement has it
+		number, boxID, _ := strings.Cut(box, "/")
+		n, _ := strconv.ParseInt(number, 10, 16)
+		h.Container, h.ID = r.db.defs.TypeName(int16(n))+"/"+boxID, id
+	}
 	resourceTypeFirst(h.Body, h.Type)
 	return mode, h, err
 }

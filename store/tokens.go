@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"ingle/search"
 )
@@ -15,6 +16,9 @@ import (
 type tokenCache struct {
 	mu    sync.RWMutex
 	known map[int64]struct{}
+	// links to contained resources that there are, read at linksAt
+	links   map[search.Link]bool
+	linksAt time.Time
 }
 
 // maxKnownTokens bounds the cache at some 20 MB; past it, it starts again.
@@ -62,6 +66,9 @@ func (c *tokenCache) learn(ctx context.Context, q querier, changes []Change) err
 	}
 	for _, t := range fresh {
 		c.known[t.H] = struct{}{}
+		if t.P == search.LinkParam {
+			c.link(search.ReadLink(t.System, t.Code))
+		}
 	}
 	return nil
 }

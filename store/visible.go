@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,16 +22,18 @@ type querier interface {
 // the tests fails a statement that names such a table without it.
 const ScopeMark = "/*scope*/"
 
-// The relations of search, and two of the store's own.
+// The relations of search, and three of the store's own.
 const (
 	withDeleted search.Relation = -1 // resource, tombstones too
 	superseded  search.Relation = -2 // resource_history
+	contained   search.Relation = -3 // idx_contained
 )
 
 var tables = map[search.Relation]string{
 	search.Resource: "resource AS scope_row WHERE op <> 4",
 	withDeleted:     "resource AS scope_row WHERE true",
 	superseded:      "resource_history AS scope_row WHERE true",
+	contained:       "idx_contained AS scope_row WHERE true",
 	search.Token:    "idx_token AS scope_row WHERE true",
 	search.Ref:      "idx_ref AS scope_row WHERE true",
 	search.Date:     "idx_date AS scope_row WHERE true",
@@ -63,6 +64,9 @@ var _ search.Source = (*visible)(nil)
 func (r *reader) visible(ctx context.Context, m authz.Method) (*visible, error) {
 	g := r.scope.Grant(m)
 	n := r.scope.Narrow("*", m)
+	if err := r.db.tokens.refreshLinks(ctx, r.db.side); err != nil {
+		return nil, domain(ctx, err)
+	}
 	v := &visible{db: r.db, all: g.All, whole: n.Allowed && !n.Restricted(), scope: r.scope, method: m}
 	if g.All {
 		return v, nil
@@ -91,20 +95,24 @@ func (v *visible) From(rel search.Relation, resourceTypes []string, alias string
 	if rel == search.Dictionary {
 		return "token AS " + alias
 	}
-	var b strings.Builder
-	b.WriteString("(SELECT * FROM ")
-	b.WriteString(tables[rel])
-	b.WriteString(" " + ScopeMark)
+	var sql string
+	if resources, inside := search.SplitContained(resourceTypes); inside != nil {
+		sql = v.fromInside(rel, resources, args)
+	} else {
+		sql = v.rows(rel, args)
+		if cond := v.narrowed(rel, resourceTypes, args); cond != "" {
+			sql += " AND " + cond
+		}
+	}
+	return "(" + sql + ") AS " + alias
+}
+
+// rows selects the rows of a relation under the caller's labels; a condition
+// may follow.
+func (v *visible) rows(rel search.Relation, args *search.Args) string {
+	sql := "SELECT * FROM " + tables[rel] + " " + ScopeMark
 	if !v.all {
-		b.WriteString(" AND label = ANY(")
-		b.WriteString(v.labelArg(args))
-		b.WriteString("::int4[])")
+		sql += " AND label = ANY(" + v.labelArg(args) + "::int4[])"
 	}
-	if cond := v.narrowed(rel, resourceTypes, args); cond != "" {
-		b.WriteString(" AND ")
-		b.WriteString(cond)
-	}
-	b.WriteString(") AS ")
-	b.WriteString(alias)
-	return b.String()
+	return sql
 }

@@ -237,7 +237,7 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 			rids = rids[1:]
 		case c.Op == OpDelete:
 			changed.add(c.Old.rid, c, label, 0)
-			index.gone = append(index.gone, c.Old.rid)
+			index.remove(c.Old.rid, containedIn(c.Old.rid, c.Old.Body))
 		case c.Old.Deleted():
 			changed.add(c.Old.rid, c, label, 0)
 			index.create(c.Old.rid, label, c.Rows)

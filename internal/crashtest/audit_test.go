@@ -155,19 +155,8 @@ func checkIndex(t *testing.T, conn *pgx.Conn, all map[int64][]version) {
 		return *s
 	}
 	tokens := map[int64]bool{}
-	for rid, list := range all {
-		v := list[len(list)-1]
-		if v.body == nil {
-			continue
-		}
-		doc, err := fhir.Parse(v.body, fhir.Limits{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		rows, err := reg.IndexRows(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
+	var index func(rid int64, rows *search.Rows)
+	index = func(rid int64, rows *search.Rows) {
 		for _, r := range rows.Tokens {
 			put("idx_token", fmt.Sprint(rid, 0, r.H, int32(r.P)))
 		}
@@ -186,6 +175,27 @@ func checkIndex(t *testing.T, conn *pgx.Conn, all map[int64][]version) {
 		for _, c := range rows.Coded {
 			tokens[c.H] = true
 		}
+		if at := rows.Place; at != nil {
+			put("idx_contained", fmt.Sprint(rid, 0, at.RK, at.RType, at.ID))
+		}
+		for _, in := range rows.Contained {
+			index(search.ContainedRID(rid, in.Place.Ord), in)
+		}
+	}
+	for rid, list := range all {
+		v := list[len(list)-1]
+		if v.body == nil {
+			continue
+		}
+		doc, err := fhir.Parse(v.body, fhir.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := reg.IndexRows(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		index(rid, rows)
 	}
 	have := map[string]map[string]int{}
 	scan := func(table, columns string, row func(pgx.Rows) (string, error)) {
@@ -231,8 +241,13 @@ func checkIndex(t *testing.T, conn *pgx.Conn, all map[int64][]version) {
 		err := r.Scan(&rid, &label, &k, &slo, &shi, &unit, &utext, &sys, &smin, &smax)
 		return fmt.Sprint(rid, label, k, " ", number(t, slo), " ", number(t, shi), unit, utext, sys, smin, smax), err
 	})
+	scan("idx_contained", "rid, label, rk, rtype, fhir_id", func(r pgx.Rows) (string, error) {
+		var rtype int16
+		err := r.Scan(&rid, &label, &k, &rtype, &val)
+		return fmt.Sprint(rid, label, k, rtype, val), err
+	})
 	n := 0
-	for _, table := range []string{"idx_token", "idx_ref", "idx_date", "idx_string", "idx_quantity"} {
+	for _, table := range []string{"idx_contained", "idx_token", "idx_ref", "idx_date", "idx_string", "idx_quantity"} {
 		differ := 0
 		for row := range want[table] {
 			n++

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ingle/fhir/r4"
+	"ingle/search"
 )
 
 // restrict removes from a database all that a user may not see. Numbers,
@@ -106,12 +107,13 @@ func (u *User) restrict(t testing.TB, url string, whole http.Handler) (hidden ma
 	}
 	exec(`CREATE TEMPORARY TABLE seen (rid int8 PRIMARY KEY)`)
 	exec(`INSERT INTO seen SELECT unnest($1::int8[])`, rids)
+	exec(`INSERT INTO seen SELECT i.rid FROM idx_contained AS i JOIN seen ON seen.rid = i.container`)
 	for _, table := range dataTables(t, conn) {
 		exec(`DELETE FROM ` + table + ` AS x WHERE NOT EXISTS (SELECT 1 FROM seen WHERE seen.rid = x.rid)`)
 	}
 	exec(`DELETE FROM resource_history AS x WHERE NOT EXISTS (SELECT 1 FROM unnest($1::int8[], $2::int4[]) AS k(rid, version) WHERE k.rid = x.rid AND k.version = x.version)`,
 		keptRIDs, keptVersions)
-	exec(`DELETE FROM token AS x WHERE NOT EXISTS (SELECT 1 FROM idx_token AS i WHERE i.h = x.h)`)
+	exec(`DELETE FROM token AS x WHERE p <> $1 AND NOT EXISTS (SELECT 1 FROM idx_token AS i WHERE i.h = x.h)`, int32(search.LinkParam))
 	exec(`DELETE FROM label AS x WHERE id <> 0 AND NOT EXISTS (SELECT 1 FROM resource AS r WHERE r.label = x.id) AND NOT EXISTS (SELECT 1 FROM resource_history AS r WHERE r.label = x.id)`)
 	exec(`ANALYZE`)
 	return hidden
