@@ -85,10 +85,6 @@ func (c *Conformance) Snapshot(ctx context.Context, s *Session) (*Snapshot, erro
 	}
 	c.mu.Unlock()
 	asked := time.Now()
-	numbers := make([]int16, len(conformanceTypes))
-	for i, t := range conformanceTypes {
-		numbers[i] = c.db.defs.TypeNumber(t)
-	}
 	// all of them, whoever may see them: it is only a mark
 	everything := &visible{db: c.db, all: true, whole: true}
 	m, err := c.db.mark(ctx, everything, conformanceTypes)
@@ -98,7 +94,7 @@ func (c *Conformance) Snapshot(ctx context.Context, s *Session) (*Snapshot, erro
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.index == nil || c.mark != m {
-		index, err := c.load(ctx, everything, numbers)
+		index, err := c.load(ctx, everything)
 		if err != nil {
 			return nil, err
 		}
@@ -108,11 +104,11 @@ func (c *Conformance) Snapshot(ctx context.Context, s *Session) (*Snapshot, erro
 	return &Snapshot{c.index, s, v}, nil
 }
 
-func (c *Conformance) load(ctx context.Context, everything *visible, numbers []int16) (*conformanceIndex, error) {
+func (c *Conformance) load(ctx context.Context, everything *visible) (*conformanceIndex, error) {
 	var args search.Args
 	sql := "SELECT rtype, fhir_id, version, lu, label, coalesce(body->>'url', ''), coalesce(body->>'version', ''), coalesce(body->>'status', ''), " +
 		"CASE WHEN body->>'resourceType' = 'ConceptMap' THEN ARRAY(SELECT DISTINCT g->>'source' FROM jsonb_array_elements(body->'group') g WHERE g->>'source' IS NOT NULL) END FROM " +
-		everything.From(search.Resource, conformanceTypes, "r", &args) + " WHERE rtype = ANY(" + args.Add(numbers) + "::int2[]) ORDER BY rid"
+		everything.From(search.Resource, conformanceTypes, "r", &args) + " WHERE rtype = ANY(" + args.Add(c.db.typeNumbers(conformanceTypes)) + "::int2[]) ORDER BY rid"
 	rows, err := c.db.pool.Query(ctx, sql, args.Values()...)
 	if err != nil {
 		return nil, domain(ctx, fmt.Errorf("read the canonical URLs: %w", err))

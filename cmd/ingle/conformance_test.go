@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"ingle/internal/pgtest"
 	"ingle/internal/testdata"
 )
@@ -68,6 +70,40 @@ func TestConformanceOfSeveralServers(t *testing.T) {
 		t.Fatalf("%d %s", status, text)
 	}
 	soon(t, two+"/Patient", strings.Replace(claim, "male", "other", 1), 201, "")
+}
+
+// A definition that another server gave to a project is no longer in force here,
+// though its version is the same and a newer definition was stored beside it.
+func TestLabelOfAnotherServer(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t)
+	one, _ := start(t, database)
+	two, _ := start(t, database)
+	send := func(method, url, body string) {
+		t.Helper()
+		if status, text := request(t, method, url, body); status >= 300 {
+			t.Fatalf("%s: %d %s", url, status, text)
+		}
+	}
+	claim := `{"resourceType":"Patient","meta":{"profile":["http://t/p"]},"gender":"male"}`
+	send(http.MethodPut, one+"/StructureDefinition/p", profileOf("Patient.birthDate", `"min":1`))
+	send(http.MethodPut, one+"/StructureDefinition/q", strings.NewReplacer("http://t/p", "http://t/q", `"id":"p"`, `"id":"q"`).Replace(profileOf("Patient.name", `"min":1`)))
+	soon(t, one+"/Patient", claim, 422, "Patient.birthDate")
+	soon(t, two+"/Patient", claim, 422, "Patient.birthDate")
+	db, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(t.Context())
+	if _, err := db.Exec(t.Context(), "UPDATE resource SET lu = lu - interval '1 hour' WHERE fhir_id = 'p'"); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, one+"/Patient", claim, 422, "Patient.birthDate")
+	time.Sleep(followEvery + followEvery/2)
+	send(http.MethodPost, two+"/StructureDefinition/p/$meta-add",
+		`{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"security":[{"system":"urn:gen3:authz","code":"/programs/a"}]}}]}`)
+	send(http.MethodPut, two+"/StructureDefinition/q", strings.NewReplacer("http://t/p", "http://t/q", `"id":"p"`, `"id":"q"`).Replace(profileOf("Patient.name", `"max":"1"`)))
+	soon(t, one+"/Patient", claim, 201, "")
 }
 
 // The packages of the configuration, and the guide that is built in, are found

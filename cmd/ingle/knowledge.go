@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -34,13 +33,13 @@ type knowledge struct {
 	labels      string              // system of the security labels
 	loaded      []*profiles.Package // what is built in, and the packages of the configuration
 
-	mu    sync.Mutex
-	mark  store.Mark           // of what was read
-	since map[string]time.Time // by resource type: the last change that was seen
+	mu   sync.Mutex
+	mark store.Mark             // of what was read
+	read map[string]store.State // the same, by reference
 }
 
 func newKnowledge(c *config.Config, defs *fhir.Definitions, registry *search.Registry, log *slog.Logger) (*knowledge, error) {
-	k := &knowledge{packages: profiles.NewRegistry(defs), all: profiles.NewRegistry(defs), log: log, labels: c.Auth.Labels.System, since: map[string]time.Time{},
+	k := &knowledge{packages: profiles.NewRegistry(defs), all: profiles.NewRegistry(defs), log: log, labels: c.Auth.Labels.System, read: map[string]store.State{},
 		parameters: &parameters{registry: registry, log: log, byID: map[string]*parameter{}, ready: map[string]bool{}, failed: map[string]bool{}}}
 	guide, err := ncpi.Package()
 	if err != nil {
@@ -140,8 +139,8 @@ func (k *knowledge) follow(ctx context.Context, db *store.DB, defs *fhir.Definit
 	}
 }
 
-// catchUp reads the conformance resources that changed since it last did; all
-// of them at first, and where nothing but meta was changed in its place.
+// catchUp reads the conformance resources that changed since it last did, all of
+// them at first.
 func (k *knowledge) catchUp(ctx context.Context, db *store.DB, defs *fhir.Definitions) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -152,60 +151,49 @@ func (k *knowledge) catchUp(ctx context.Context, db *store.DB, defs *fhir.Defini
 		return err
 	}
 	if mark != k.mark {
-		newer := false
-		for _, t := range types {
-			found, err := k.readChanges(ctx, session, t)
-			if err != nil {
-				return err
-			}
-			newer = newer || found
-		}
-		if !newer && len(k.since) > 0 {
-			clear(k.since)
-			for _, t := range types {
-				if _, err := k.readChanges(ctx, session, t); err != nil {
-					return err
-				}
-			}
+		if err := k.readChanges(ctx, session, types); err != nil {
+			return err
 		}
 		k.mark = mark
 	}
 	return k.parameters.catchUp(ctx, db)
 }
 
-// readChanges reads what changed of a type and tells whether anything is newer
-// than what was seen.
-func (k *knowledge) readChanges(ctx context.Context, session *store.Session, t string) (newer bool, err error) {
-	last, known := k.since[t]
-	q := store.HistoryQuery{Type: t, Count: 100}
-	if known {
-		since := last.Add(-10 * time.Second) // a commit may come later than its time says
-		q.Since = &since
+// readChanges goes by what changed. What is changed again meanwhile is read again
+// next time: its state is not the one remembered.
+func (k *knowledge) readChanges(ctx context.Context, session *store.Session, types []string) error {
+	now, err := session.States(ctx, types)
+	if err != nil {
+		return err
 	}
-	newest := last
-	seen := map[string]bool{}
-	for {
-		page, err := session.History(ctx, q)
+	var changed []string
+	for ref, state := range now {
+		if k.read[ref] != state {
+			changed = append(changed, ref)
+		}
+	}
+	for ref := range k.read {
+		if _, there := now[ref]; !there {
+			changed = append(changed, ref)
+		}
+	}
+	slices.Sort(changed)
+	for refs := range slices.Chunk(changed, 100) {
+		found, err := session.ReadAll(ctx, refs)
 		if err != nil {
-			return false, fmt.Errorf("read the %s history: %w", t, err)
+			return err
 		}
-		for _, r := range page.Entries {
-			if seen[r.ID] {
-				continue // an older version
+		for _, ref := range refs {
+			var body []byte
+			if res := found[ref]; res != nil {
+				body = res.Body
 			}
-			seen[r.ID] = true
-			if r.LastUpdated.After(newest) {
-				newest = r.LastUpdated
-			}
-			k.changed(r.Type, r.ID, r.Body)
+			resourceType, id, _ := strings.Cut(ref, "/")
+			k.changed(resourceType, id, body)
 		}
-		if page.Next == nil {
-			break
-		}
-		q.After = page.Next
 	}
-	k.since[t] = newest
-	return newest.After(last), nil
+	k.read = now
+	return nil
 }
 
 // bindings lets validation ask the terminology service.
