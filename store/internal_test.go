@@ -1,10 +1,15 @@
 package store
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"ingle/authz"
+	"ingle/internal/pgtest"
 	"ingle/search"
 )
 
@@ -19,6 +24,11 @@ func TestFromHoldsThePredicate(t *testing.T) {
 		}
 		if ids, ok := args.Values()[0].([]int32); !ok || len(ids) != 0 {
 			t.Errorf("relation %d: %v", rel, args.Values())
+		}
+		args = search.Args{}
+		v = &visible{whole: true, bits: []byte{1}}
+		if sql := v.From(rel, nil, "x", &args); !strings.Contains(sql, ScopeMark+" AND CASE WHEN label < octet_length($1::bytea) * 8 THEN") {
+			t.Errorf("relation %d: %s", rel, sql)
 		}
 	}
 	if n := (authz.Scope{}).Narrow("Patient", authz.Read); n.Allowed {
@@ -51,5 +61,38 @@ func TestResourceTypeFirst(t *testing.T) {
 		if string(b) != want {
 			t.Errorf("%s: %s", in, b)
 		}
+	}
+}
+
+// TestBitmap: a bitmap of labels holds for those and for no others, of which
+// there may be more by the time the statement runs.
+func TestBitmap(t *testing.T) {
+	t.Parallel()
+	conn, err := pgx.Connect(t.Context(), pgtest.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		var labels []int32
+		for id := range random.Int32N(300) {
+			if random.IntN(3) > 0 {
+				labels = append(labels, id)
+			}
+		}
+		if len(labels) == 0 {
+			continue
+		}
+		var args search.Args
+		v := &visible{labels: labels, bits: bitmap(labels)}
+		sql := "SELECT coalesce(array_agg(label ORDER BY label), '{}') FROM generate_series(0, 400) AS label WHERE " + v.labelled(&args)
+		var seen []int32
+		if err := conn.QueryRow(t.Context(), sql, args.Values()...).Scan(&seen); err != nil || !slices.Equal(seen, labels) {
+			t.Fatalf("%v: %v, %v", labels, seen, err)
+		}
+	}
+	if bitmap([]int32{1, maxBitmap * 8}) != nil {
+		t.Error("a bitmap without bounds")
 	}
 }

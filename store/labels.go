@@ -97,24 +97,25 @@ func (s *labelSet) intern(ctx context.Context, q querier, paths []string) (int32
 	return id, nil
 }
 
-// granted returns the ids of the sets that a grant covers, sorted.
-func (s *labelSet) granted(ctx context.Context, q querier, g authz.Grant) ([]int32, error) {
+// granted returns the ids of the sets that a grant covers, sorted, and how many
+// sets there are.
+func (s *labelSet) granted(ctx context.Context, q querier, g authz.Grant) (ids []int32, known int, err error) {
 	s.mu.RLock()
 	stale := time.Since(s.loaded) > labelsFresh
 	s.mu.RUnlock()
 	if stale {
 		if err := s.load(ctx, q); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	out := []int32{}
+	ids = []int32{}
 	for id, paths := range s.byID {
 		if g.AllowsPaths(paths) {
-			out = append(out, id)
+			ids = append(ids, id)
 		}
 	}
-	slices.Sort(out)
-	return out, nil
+	slices.Sort(ids)
+	return ids, len(s.byID), nil
 }

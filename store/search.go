@@ -73,15 +73,12 @@ func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, erro
 	return page, nil
 }
 
-// manyLabels is the number of labels from which PostgreSQL looks a row's label up
-// by a hash, if it plans for the labels themselves.
-const manyLabels = 9
-
 // once tells that a statement is best planned once for a connection, as one plan
-// is best for all values. Any other is planned anew, since a common code and a
+// is best for all values. A long array of labels is planned for, so that a row's
+// is looked up by a hash. Any other is planned anew, since a common code and a
 // rare one want different plans.
 func (v *visible) once(st *search.Statement) bool {
-	return st.Stable && (st.Few || len(v.labels) < manyLabels)
+	return st.Stable && (st.Few || v.bits != nil || len(v.labels) < manyLabels)
 }
 
 // planned returns the arguments of a statement, led by the way it is planned.
