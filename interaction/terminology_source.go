@@ -21,6 +21,7 @@ type registrySource struct {
 
 	mu         sync.Mutex
 	generation uint64
+	known      map[*byte]registered                  // by the first byte of the JSON: what is still there is not read again
 	byURL      map[string][]*terminology.Resource // by type + "|" + URL
 	versions   map[*terminology.Resource]string
 	maps       []*terminology.Resource
@@ -29,26 +30,37 @@ type registrySource struct {
 // Generation implements terminology.Generational.
 func (s *registrySource) Generation() uint64 { return s.reg.Generation() }
 
-// list reads the registry again after a change.
+// registered is a resource of the registry with what it is found by.
+type registered struct {
+	url, version string
+	res          *terminology.Resource
+}
+
+// list reads what is new in the registry after a change.
 func (s *registrySource) list() (byURL map[string][]*terminology.Resource, versions map[*terminology.Resource]string, maps []*terminology.Resource) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if g := s.reg.Generation(); s.byURL == nil || g != s.generation {
 		s.generation = g
-		s.byURL, s.versions, s.maps = map[string][]*terminology.Resource{}, map[*terminology.Resource]string{}, nil
+		known := s.known
+		s.known, s.byURL, s.versions, s.maps = map[*byte]registered{}, map[string][]*terminology.Resource{}, map[*terminology.Resource]string{}, nil
 		for _, t := range []string{"CodeSystem", "ValueSet", "ConceptMap", "NamingSystem"} {
 			for origin, src := range s.reg.Each(t) {
-				doc, err := fhir.Parse(src, fhir.Limits{Nodes: 8_000_000})
-				if err != nil {
-					continue // the registry holds nothing that cannot be read
+				x, ok := known[&src[0]]
+				if !ok {
+					doc, err := fhir.Parse(src, fhir.Limits{Nodes: 8_000_000})
+					if err != nil {
+						continue // the registry holds nothing that cannot be read
+					}
+					x.url, x.version = doc.Root().Get("url").Text(), doc.Root().Get("version").Text()
+					// static under this generation
+					x.res = &terminology.Resource{Key: fmt.Sprintf("%s %d %s|%s|%s", origin, g, t, x.url, x.version), Static: true, JSON: src}
 				}
-				url, version := doc.Root().Get("url").Text(), doc.Root().Get("version").Text()
-				// static under this generation
-				r := &terminology.Resource{Key: fmt.Sprintf("%s %d %s|%s|%s", origin, g, t, url, version), Static: true, JSON: src}
-				s.byURL[t+"|"+url] = append(s.byURL[t+"|"+url], r)
-				s.versions[r] = version
+				s.known[&src[0]] = x
+				s.byURL[t+"|"+x.url] = append(s.byURL[t+"|"+x.url], x.res)
+				s.versions[x.res] = x.version
 				if t == "ConceptMap" {
-					s.maps = append(s.maps, r)
+					s.maps = append(s.maps, x.res)
 				}
 			}
 		}
