@@ -21,7 +21,7 @@ type registrySource struct {
 
 	mu         sync.Mutex
 	generation uint64
-	known      map[*byte]registered                  // by the first byte of the JSON: what is still there is not read again
+	known      map[*byte]registered               // by the first byte of the JSON: what is still there is not read again
 	byURL      map[string][]*terminology.Resource // by type + "|" + URL
 	versions   map[*terminology.Resource]string
 	maps       []*terminology.Resource
