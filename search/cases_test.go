@@ -131,6 +131,9 @@ func (w *world) check(t *testing.T, c searchCase) error {
 		}
 	}
 	short := func(rid int64) string {
+		if rid >= containedFrom {
+			return w.insideAt(rid)
+		}
 		s := w.docs[rid-1]
 		if len(q.Types) == 1 {
 			return s.id

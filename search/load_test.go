@@ -71,6 +71,9 @@ type world struct {
 	links map[Link]bool
 	docs  []*stored // in the order of rid
 	byKey map[string]*stored
+	// inside are the contained resources of the first insideOf docs; see contained
+	inside   []*stored
+	insideOf int
 }
 
 // stored is a resource of the world.
@@ -80,7 +83,9 @@ type stored struct {
 	id   string
 	lu   time.Time
 	doc  *fhir.Doc
+	root fhir.Node // the resource in doc
 	rows *Rows
+	box  *stored // what contains it; nil for any that is not contained
 	// label is 0 but in tests of scopes.
 	label int32
 }
@@ -131,7 +136,7 @@ func (w *world) add(t testing.TB, body []byte, lu time.Time) *stored {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stored{rid: int64(len(w.docs) + 1), typ: doc.Root().Get("resourceType").Text(), id: doc.Root().Get("id").Text(), lu: lu, doc: doc}
+	s := &stored{rid: int64(len(w.docs) + 1), typ: doc.Root().Get("resourceType").Text(), id: doc.Root().Get("id").Text(), lu: lu, doc: doc, root: doc.Root()}
 	if w.byKey[s.typ+"/"+s.id] != nil {
 		return nil
 	}

@@ -50,7 +50,7 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 		if !more {
 			break
 		}
-		if len(forward) > len(w.docs) {
+		if len(forward) > len(w.docs)+len(w.contained()) {
 			return nil, nil, 0, fmt.Errorf("the pages have no end: %v", forward[:min(len(forward), 20)])
 		}
 		cur = &Cursor{Keys: last.keys, RID: last.rid}
@@ -68,7 +68,7 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 				back = append(back, h.rid)
 				last = h
 			}
-			if !more || len(back) > len(w.docs) {
+			if !more || len(back) > len(w.docs)+len(w.contained()) {
 				break
 			}
 			cur = &Cursor{Keys: last.keys, RID: last.rid, Back: true}

@@ -14,8 +14,8 @@ import (
 // The oracle of searches that are more than parameters of one type:
 // compartments, lists, full text, sets of codes and filters.
 
-// inside tells whether a resource is in a compartment (R4 compartmentdefinition).
-func (o *oracle) inside(s *stored, compartment, id string) bool {
+// in tells whether a resource is in a compartment (R4 compartmentdefinition).
+func (o *oracle) in(s *stored, compartment, id string) bool {
 	self := compartment + "/" + id
 	if s.typ == compartment && s.id == id {
 		return true
@@ -71,7 +71,7 @@ func (o *oracle) textWords(s *stored, content bool) map[string]bool {
 			out[w] = true
 		}
 	}
-	root := s.doc.Root()
+	root := s.root
 	add(withoutMarkup(root.Get("text").Get("div").Text()))
 	if !content {
 		return out

@@ -15,10 +15,11 @@ import (
 // code with the registry but the definitions.
 
 type oracle struct {
-	w     *world
-	exprs map[string]*fhirpath.Expr
-	cache map[string]map[*stored][]found
-	byURL map[string][]*stored
+	w      *world
+	exprs  map[string]*fhirpath.Expr
+	cache  map[string]map[*stored][]found
+	byURL  map[string][]*stored
+	inside []*stored // contained resources, in the order of rid
 	// target are the types that the parameter being looked at may point to.
 	target []string
 	// part: it is a part of a name or address.
@@ -34,10 +35,10 @@ type found struct {
 }
 
 func newOracle(w *world) *oracle {
-	return &oracle{w: w, exprs: map[string]*fhirpath.Expr{}, cache: map[string]map[*stored][]found{}}
+	return &oracle{w: w, exprs: map[string]*fhirpath.Expr{}, cache: map[string]map[*stored][]found{}, inside: w.contained()}
 }
 
-func (o *oracle) eval(expr string, doc *fhir.Doc, focus fhirpath.Value) []found {
+func (o *oracle) eval(expr string, s *stored, focus fhirpath.Value) []found {
 	e := o.exprs[expr]
 	if e == nil {
 		var err error
@@ -46,7 +47,7 @@ func (o *oracle) eval(expr string, doc *fhir.Doc, focus fhirpath.Value) []found 
 		}
 		o.exprs[expr] = e
 	}
-	vals, err := e.Eval(context.Background(), &fhirpath.Env{Resource: fhirpath.Resource(doc.Root())}, focus)
+	vals, err := e.Eval(context.Background(), &fhirpath.Env{Resource: fhirpath.Resource(s.root), RootResource: fhirpath.Resource(s.doc.Root())}, focus)
 	if err != nil {
 		panic(fmt.Sprintf("%s: %v", expr, err))
 	}
@@ -71,7 +72,7 @@ func (o *oracle) values(p *fhir.SearchParam, s *stored) []found {
 	if v, ok := byDoc[s]; ok {
 		return v
 	}
-	v := o.eval(p.Expression, s.doc, fhirpath.Resource(s.doc.Root()))
+	v := o.eval(p.Expression, s, fhirpath.Resource(s.root))
 	// a resource that stands for a reference is of a type that the parameter may point to
 	v = slices.DeleteFunc(v, func(f found) bool {
 		return p.Type == "reference" && f.n.Get("resourceType").Valid() && !slices.Contains(p.Target, f.str("resourceType"))
@@ -217,7 +218,7 @@ func (o *oracle) composite(p *fhir.SearchParam, value string, s *stored) bool {
 			def := o.w.reg.defs.SearchParamByURL(c.Definition)
 			any := false
 			o.target = def.Target
-			for _, f := range o.eval(c.Expression, s.doc, focus) {
+			for _, f := range o.eval(c.Expression, s, focus) {
 				any = any || o.one(def.Type, "", pieces[i], f, s)
 			}
 			all = all && any
@@ -256,6 +257,9 @@ func (o *oracle) matches(s *stored, name, value string) bool {
 		return o.param(p, modifier, value, s)
 	}
 	for _, f := range o.values(p, s) {
+		if t := o.fragment(f, s); t != nil && (modifier == "" || t.typ == modifier) && (len(p.Target) == 0 || slices.Contains(p.Target, t.typ)) && o.matches(t, tail, value) {
+			return true
+		}
 		for _, r := range o.refs(f, s) {
 			for _, t := range o.resolve(f, r) {
 				if (modifier == "" || t.typ == modifier) && (len(p.Target) == 0 || slices.Contains(p.Target, t.typ)) && o.matches(t, tail, value) {
@@ -265,6 +269,33 @@ func (o *oracle) matches(s *stored, name, value string) bool {
 		}
 	}
 	return false
+}
+
+// meets tells whether a resource meets the parameters of a search.
+func (o *oracle) meets(s *stored, req Request) bool {
+	if req.Type != "" && s.typ != req.Type || req.Compartment != "" && !o.in(s, req.Compartment, req.CompartmentID) {
+		return false
+	}
+	for _, kv := range req.Params {
+		ok := true
+		switch kv.Name {
+		case "_sort", "_count", "_contained", "_containedType":
+		case "_type":
+			ok = slices.Contains(strings.Split(kv.Value, ","), s.typ)
+		case "_list":
+			ok = o.listed(s, kv.Value)
+		case "_text", "_content":
+			ok = o.hasText(s, kv.Name == "_content", kv.Value)
+		case "_filter":
+			ok = o.filtered(s, kv.Value)
+		default:
+			ok = o.matches(s, kv.Name, kv.Value)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // answer is what a search must return: rids in the order of the pages.
@@ -283,33 +314,7 @@ func (o *oracle) answer(req Request) []int64 {
 			}
 		}
 	}
-	for _, s := range o.w.docs {
-		if req.Type != "" && s.typ != req.Type || req.Compartment != "" && !o.inside(s, req.Compartment, req.CompartmentID) {
-			continue
-		}
-		ok := true
-		for _, kv := range req.Params {
-			switch kv.Name {
-			case "_sort", "_count":
-				continue
-			case "_type":
-				ok = ok && slices.Contains(strings.Split(kv.Value, ","), s.typ)
-				continue
-			case "_list":
-				ok = ok && o.listed(s, kv.Value)
-				continue
-			case "_text", "_content":
-				ok = ok && o.hasText(s, kv.Name == "_content", kv.Value)
-				continue
-			case "_filter":
-				ok = ok && o.filtered(s, kv.Value)
-				continue
-			}
-			ok = ok && o.matches(s, kv.Name, kv.Value)
-		}
-		if !ok {
-			continue
-		}
+	for _, s := range o.found(req) {
 		it := item{s: s}
 		for _, k := range sorts {
 			it.keys = append(it.keys, o.sortKey(s, k.Name, k.Value == "true"))

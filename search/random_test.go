@@ -112,7 +112,13 @@ func (g *generator) compare(t *testing.T, n int, label string) {
 }
 
 func (w *world) difference(got, want []int64) string {
-	name := func(rid int64) string { s := w.at(rid); return s.typ + "/" + s.id }
+	name := func(rid int64) string {
+		if rid >= containedFrom {
+			return w.insideAt(rid)
+		}
+		s := w.at(rid)
+		return s.typ + "/" + s.id
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d found, %d wanted", len(got), len(want))
 	show := func(label string, a, b2 []int64) {
@@ -171,6 +177,11 @@ func (g *generator) chance(p float64) bool { return g.r.Float64() < p }
 
 func (g *generator) search() string {
 	for {
+		if g.chance(0.06) {
+			if text := g.containedSearch(); text != "" {
+				return text
+			}
+		}
 		if g.chance(0.12) {
 			if text := g.wide(); text != "" {
 				return text
@@ -333,6 +344,11 @@ func (g *generator) link(typ string, depth int) string {
 		if s == nil {
 			return ""
 		}
+		for _, f := range vals {
+			if text := g.inside(p, f, s, depth); text != "" {
+				return text
+			}
+		}
 		for _, r := range g.o.refs(pick(g.r, vals), s) {
 			for _, t := range g.o.resolve(vals[0], r) {
 				if len(p.Targets) > 0 && !slices.Contains(p.Targets, t.typ) {
@@ -346,6 +362,9 @@ func (g *generator) link(typ string, depth int) string {
 		return ""
 	}
 	from := pick(g.r, g.types)
+	if isContained(typ) {
+		return ""
+	}
 	p := pick(g.r, g.o.w.reg.Params(from))
 	if p.Type != "reference" || !p.indexed || len(p.Targets) > 0 && !slices.Contains(p.Targets, typ) {
 		return ""
@@ -505,7 +524,7 @@ func (g *generator) compositeValue(p *fhir.SearchParam, base found, s *stored) s
 		if !ok {
 			return ""
 		}
-		vals := g.o.eval(c.Expression, s.doc, focus)
+		vals := g.o.eval(c.Expression, s, focus)
 		if len(vals) == 0 {
 			return ""
 		}
@@ -598,7 +617,13 @@ func newGenerator(w *world, seed uint64) *generator {
 	for _, s := range w.docs {
 		g.byType[s.typ] = append(g.byType[s.typ], s)
 	}
+	for _, s := range g.o.inside {
+		g.byType[containedMark+s.typ] = append(g.byType[containedMark+s.typ], s)
+	}
 	for typ := range g.byType {
+		if isContained(typ) {
+			continue
+		}
 		g.types = append(g.types, typ)
 	}
 	slices.Sort(g.types)

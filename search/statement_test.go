@@ -38,6 +38,8 @@ func TestSQL(t *testing.T) {
 		{"Patient?_id=1&_include=Patient:organization&_revinclude:iterate=Observation:patient", nil},
 		{"Patient/1/Observation?code=http://loinc.org|1-1", nil},
 		{"?_type=Patient,Observation&_lastUpdated=ge2020&_sort=_lastUpdated", nil},
+		{"Medication?_contained=true&code=http://codes|1", nil},
+		{"Medication?_contained=both&_containedType=contained&code=http://codes|1", nil},
 	} {
 		q, _, err := reg.Parse(request(c.text))
 		if err != nil {

@@ -198,3 +198,18 @@ SELECT d1.rid AS rid, d1.lu AS k1 FROM (SELECT * FROM resource WHERE op <> 4) AS
 -- $3 string 2020-01-01T00:00:00Z
 -- $4 []int16 [96 103]
 
+### Medication?_contained=true&code=http://codes|1
+SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys FROM (
+SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE EXISTS (SELECT 1 FROM (SELECT i.rid, i.rk, r.lu, r.version, i.rtype, i.fhir_id, r.body->'contained'->i.ord AS body, r.body_text, i.container, r.rtype AS box_type, r.fhir_id AS box_id FROM idx_contained i JOIN (SELECT * FROM resource WHERE op <> 4) r ON r.rid = i.container) AS x2 WHERE x2.container = d1.rid AND x2.rtype = $3::int2 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p3 WHERE p3.rid = x2.rid AND p3.h = $2::int8)) ORDER BY rid DESC LIMIT $1::int8
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.rid DESC
+-- $1 int64 51
+-- $2 int64 -5636034040016607681
+-- $3 int16 75
+
+### Medication?_contained=both&_containedType=contained&code=http://codes|1
+SELECT 0::int2 AS mode, x3.rid, x3.rtype, coalesce(x3.box_type || '/' || x3.box_id || '#', '') || x3.fhir_id AS fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
+SELECT DISTINCT l0.rid FROM unnest($2::int8[]) AS v2(h) CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = v2.h ORDER BY rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
+) h JOIN (SELECT i.rid, i.rk, r.lu, r.version, i.rtype, i.fhir_id, r.body->'contained'->i.ord AS body, r.body_text, i.container, r.rtype AS box_type, r.fhir_id AS box_id FROM idx_contained i JOIN (SELECT * FROM resource WHERE op <> 4) r ON r.rid = i.container UNION ALL SELECT rid, rk, lu, version, rtype, fhir_id, body, body_text, NULL, NULL, NULL FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
+-- $1 int64 51
+-- $2 []int64 [-5636034040016607681 4027886503126537959]
+
