@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ingle/fhir"
 )
 
 // Mode is how callers are known and what decides what they may do.
@@ -43,6 +45,12 @@ type Config struct {
 	DefaultRoles  []string // of every valid token
 	RequireScopes bool     // a token without any SMART scope is allowed nothing
 	PatientClaim  string   // the patient in context; default "patient"
+
+	// Policies take away from what is granted. They hold for the callers whose
+	// roles name them, and those of DefaultPolicies for everybody but administrators.
+	Policies        map[string]Policy
+	DefaultPolicies []string
+	Definitions     *fhir.Definitions // what policies speak of; needed with any
 
 	Basic        []BasicUser
 	Certificates []CertificateUser
@@ -107,6 +115,7 @@ type Role struct {
 	Methods    []string // "read", "create", "update", "delete" or "*"
 	Unlabelled bool     // resources without a label too
 	Admin      bool     // administers the server
+	Policies   []string // that hold for who has the role
 }
 
 // BasicUser is a service that authenticates with HTTP Basic.
@@ -211,6 +220,9 @@ func (c Config) complete() (Config, error) {
 			fault("role %q: %w", name, err)
 		}
 	}
+	if _, err := c.policies(); err != nil {
+		fault("%w", err)
+	}
 	known := func(who string, roles []string) {
 		for _, name := range roles {
 			if _, ok := c.Roles[name]; !ok {
@@ -250,6 +262,31 @@ func (c Config) complete() (Config, error) {
 		}
 	}
 	return c, errors.Join(faults...)
+}
+
+// policies reads the policies, and tells which that are named are not there.
+func (c *Config) policies() (map[string]*policy, error) {
+	out := map[string]*policy{}
+	var faults []error
+	for name, p := range c.Policies {
+		one, err := compilePolicy(name, p, c.Definitions)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("policy %q: %w", name, err))
+		}
+		out[name] = one
+	}
+	known := func(who string, names []string) {
+		for _, name := range names {
+			if out[name] == nil {
+				faults = append(faults, fmt.Errorf("%s: there is no policy %q", who, name))
+			}
+		}
+	}
+	known("default policies", c.DefaultPolicies)
+	for name, r := range c.Roles {
+		known(fmt.Sprintf("role %q", name), r.Policies)
+	}
+	return out, errors.Join(faults...)
 }
 
 func (is *Issuer) complete(mode Mode) error {

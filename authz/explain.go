@@ -18,7 +18,15 @@ type Explanation struct {
 	Labels    []LabelWhy  `json:"labels"`
 	NeedAll   bool        `json:"needAll"` // every label must be granted, not just one
 	Scopes    []string    `json:"scopes,omitempty"`
-	Narrowing []Narrowing `json:"narrowing,omitempty"` // for the resource's type; none: not narrowed
+	Policies  []PolicyWhy `json:"policies,omitempty"`  // that hold for the caller
+	Narrowing []Narrowing `json:"narrowing,omitempty"` // for the resource's type, by scopes and policies; none: not narrowed
+}
+
+// PolicyWhy is what a policy says of the resource's type. Without a rule, Rule is
+// nil: the type is out of reach.
+type PolicyWhy struct {
+	Policy string `json:"policy"`
+	Rule   *Rule  `json:"rule"`
 }
 
 // LabelWhy is one label of the resource with the grants that cover it. Where a
@@ -55,8 +63,15 @@ func (s Scope) Explain(m Method, resourceType string, paths []string) Explanatio
 	default:
 		e.Why = "no label is granted"
 	}
-	if s.s == nil || s.s.smart == nil {
+	if s.s == nil || s.s.smart == nil && len(s.s.policies) == 0 {
 		return e
+	}
+	for _, p := range s.s.policies {
+		why := PolicyWhy{Policy: p.name}
+		if r, ok := p.rule(resourceType); ok {
+			why.Rule = &r
+		}
+		e.Policies = append(e.Policies, why)
 	}
 	for p := s.s.smart; p != nil; p = p.and {
 		for _, sc := range p.scopes {
@@ -68,8 +83,11 @@ func (s Scope) Explain(m Method, resourceType string, paths []string) Explanatio
 	if !n.Allowed {
 		e.Allowed = false
 		e.Why = "the scopes of the token do not allow it"
+		if s.s.smart == nil || s.s.smart.narrow(resourceType, m).Allowed {
+			e.Why = "the access policy does not allow it"
+		}
 	} else if n.Restricted() && e.Allowed {
-		e.Why += ", if the resource meets one of the scopes' conditions"
+		e.Why += ", if the resource meets one of the conditions of scopes and policies"
 	}
 	return e
 }

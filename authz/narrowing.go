@@ -2,7 +2,7 @@ package authz
 
 import "slices"
 
-// Narrowing is what SMART scopes allow for one resource type and method. The
+// Narrowing is what SMART scopes and policies allow for one resource type and method. The
 // zero Narrowing allows nothing. Allowed with no Alternatives is not narrowed;
 // otherwise a resource is allowed if it meets at least one alternative.
 type Narrowing struct {

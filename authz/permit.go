@@ -16,10 +16,22 @@ func (s Scope) Permit(resourceType string, m Method) error {
 	if s.Grant(m).None() {
 		return fhir.Errorf(403, fhir.CodeForbidden, "you have no grant to %s resources here", verb(m))
 	}
-	if resourceType != "" && !s.Narrow(resourceType, m).Allowed {
+	if resourceType == "" {
+		return nil
+	}
+	return s.PermitType(resourceType, m)
+}
+
+// PermitType tells whether SMART scopes and policies leave anything of a resource
+// type to a method. Its errors are *fhir.Error with status 403.
+func (s Scope) PermitType(resourceType string, m Method) error {
+	switch {
+	case s.Narrow(resourceType, m).Allowed:
+		return nil
+	case s.s != nil && s.s.smart != nil && !s.s.smart.narrow(resourceType, m).Allowed:
 		return fhir.Errorf(403, fhir.CodeForbidden, "the scopes of your token do not allow to %s %s", verb(m), resourceType).Because(errScope)
 	}
-	return nil
+	return fhir.Errorf(403, fhir.CodeForbidden, "the access policy does not allow you to %s %s", verb(m), resourceType)
 }
 
 func verb(m Method) string {

@@ -23,6 +23,7 @@ type Resolver struct {
 	basic    *basicUsers
 	certs    map[string]*CertificateUser // by match
 	roles    map[string]grantSet
+	policies []*policy // of everybody but administrators
 	out      *outbound.Guard
 	stop     context.CancelFunc
 }
@@ -66,8 +67,15 @@ func New(cfg Config) (*Resolver, error) {
 		u := &r.cfg.Certificates[i]
 		r.certs[u.Match] = u
 	}
+	policies, _ := cfg.policies() // complete has tried them
+	for _, name := range cfg.DefaultPolicies {
+		r.policies = append(r.policies, policies[name])
+	}
 	for name, role := range cfg.Roles {
-		g, _ := role.compile() // complete has tried it
+		g, _ := role.compile() // likewise
+		for _, p := range role.Policies {
+			g.policies = append(g.policies, policies[p])
+		}
 		for m := range g.roots {
 			for _, root := range g.roots[m] {
 				g.sources = append(g.sources, Source{Root: root, Service: cfg.Arborist.Service, Method: Method(m).String(), Via: "role:" + name})
@@ -214,6 +222,10 @@ func (r *Resolver) compose(id identity, g grantSet, v *verified) Scope {
 		s.expires = v.expires
 		required := r.cfg.RequireScopes || r.scopesDecide()
 		s.smart = newPermissions(v.scopes, v.patient, required)
+	}
+	s.bind(g.policies)
+	if !g.admin {
+		s.bind(r.policies)
 	}
 	return Scope{s}
 }

@@ -63,6 +63,7 @@ type grantSet struct {
 	unlabelled [methods]bool
 	admin      bool
 	sources    []Source
+	policies   []*policy
 	finished   *[methods]Grant // what grants returns, where it is kept
 }
 
@@ -82,6 +83,7 @@ func union(sets ...grantSet) grantSet {
 		}
 		out.admin = out.admin || g.admin
 		out.sources = append(out.sources, g.sources...)
+		out.policies = joinPolicies(out.policies, g.policies)
 	}
 	out.collapse()
 	return out
@@ -97,6 +99,7 @@ func both(a, b grantSet) grantSet {
 	}
 	out.admin = a.admin && b.admin
 	out.sources = slices.Concat(a.sources, b.sources)
+	out.policies = joinPolicies(a.policies, b.policies)
 	return out
 }
 

@@ -3,6 +3,8 @@ package authz
 import (
 	"sync/atomic"
 	"time"
+
+	"ingle/authz/redact"
 )
 
 // Method is what an interaction does to a resource. Arborist's grants name the
@@ -101,6 +103,9 @@ type scope struct {
 	grants  [methods]Grant
 	smart   *permissions // nil: not narrowed
 	sources []Source     // what the grants come from, for Explain
+
+	policies []*policy
+	hidden   *redact.Fields // what they hide together
 }
 
 // Open returns the scope of mode open: everything is allowed to everyone.
@@ -142,6 +147,7 @@ func (s Scope) and(o Scope) Scope {
 	case o.s.smart != nil:
 		out.smart = s.s.smart.with(o.s.smart)
 	}
+	out.bind(o.s.policies)
 	if e := o.s.expires; !e.IsZero() && (out.expires.IsZero() || e.Before(out.expires)) {
 		out.expires = e
 	}
@@ -202,10 +208,14 @@ func (s Scope) Encounter() string {
 }
 
 // Admin tells whether the caller administers the server. An app with SMART
-// scopes does only if they leave nothing out.
+// scopes does only if they leave nothing out, and nobody does for whom a policy holds.
 func (s Scope) Admin() bool {
-	return s.s != nil && s.s.admin && (s.s.smart == nil || s.s.smart.unrestricted())
+	return s.s != nil && s.s.admin && len(s.s.policies) == 0 && (s.s.smart == nil || s.s.smart.unrestricted())
 }
+
+// PatientOnly tells whether SMART scopes leave the caller nothing but what a
+// patient in context has.
+func (s Scope) PatientOnly() bool { return s.s != nil && s.s.smart != nil && s.s.smart.patientOnly() }
 
 // IsSystem tells whether this is the server's own work.
 func (s Scope) IsSystem() bool { return s.s != nil && s.s.system }
@@ -240,14 +250,18 @@ func (s Scope) None() bool {
 	return s.Grant(Read).None() && s.Grant(Create).None() && s.Grant(Update).None() && s.Grant(Delete).None()
 }
 
-// Narrow returns what the caller's SMART scopes leave of a Grant for one
-// resource type. It never widens: both must allow.
+// Narrow returns what the caller's SMART scopes and policies leave of a Grant for
+// one resource type, "*" for all types at once. It never widens: all must allow.
 func (s Scope) Narrow(resourceType string, m Method) Narrowing {
 	if s.s == nil || m > Search {
 		return Narrowing{}
 	}
-	if s.s.smart == nil {
-		return Narrowing{Allowed: true}
+	n := Narrowing{Allowed: true}
+	if s.s.smart != nil {
+		n = s.s.smart.narrow(resourceType, m)
 	}
-	return s.s.smart.narrow(resourceType, m)
+	for _, p := range s.s.policies {
+		n = n.and(p.narrow(resourceType, m, &s.s.identity))
+	}
+	return n
 }

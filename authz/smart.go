@@ -209,3 +209,14 @@ var sharedTypes = []string{
 	"MedicationKnowledge", "NamingSystem", "OperationDefinition", "Organization", "PlanDefinition", "Practitioner",
 	"PractitionerRole", "Questionnaire", "SearchParameter", "StructureDefinition", "Substance", "ValueSet",
 }
+
+// patientOnly tells whether all data that the scopes grant is the patient's in
+// context: none is a user's or the system's.
+func (p *permissions) patientOnly() bool {
+	for _, s := range p.scopes {
+		if s.context != "patient" {
+			return p.and != nil && p.and.patientOnly()
+		}
+	}
+	return true
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"ingle/authz"
 	"ingle/fhir"
 	"ingle/search"
 )
@@ -96,6 +97,19 @@ type Prefer struct {
 	Return   string // minimal, representation, OperationOutcome; "" where not said
 	Handling string // strict, lenient; "" where not said
 	Async    bool   // respond-async
+}
+
+// answerable refuses return=minimal of searches and writes where patient scopes
+// are all that the caller has: such scopes are about the resources in an answer,
+// and an answer without them could not be held against them.
+func answerable(scope authz.Scope, req *Request) error {
+	if req.Prefer.Return != "minimal" || !scope.PatientOnly() {
+		return nil
+	}
+	if req.Kind.Writes() || req.Kind == SearchType || req.Kind == SearchSystem {
+		return fhir.Errorf(403, fhir.CodeForbidden, "Prefer: return=minimal needs a scope that begins with user/ or system/; patient scopes alone are about what an answer holds")
+	}
+	return nil
 }
 
 // ParsePrefer reads the values of all Prefer headers. What is not known is not

@@ -172,6 +172,9 @@ func (s *Service) Do(ctx context.Context, session *store.Session, req *Request) 
 }
 
 func (s *Service) do(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
+	if err := answerable(session.Scope(), req); err != nil {
+		return nil, err
+	}
 	switch req.Kind {
 	case Create:
 		return s.create(ctx, session, req)

@@ -39,7 +39,11 @@ func (tx *Tx) Amend(ctx context.Context, c Change) error {
 	if err := tx.mayWrite(&c); err != nil {
 		return err
 	}
-	changes := []Change{c}
+	changes, err := tx.keepHidden([]Change{c})
+	if err != nil {
+		return err
+	}
+	c = changes[0]
 	if err := tx.db.tokens.learn(ctx, tx.db.side, changes); err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ const (
 	stateConflict  = "IN001" // ingle_expect: a version moved on
 	stateDangling  = "IN002" // ingle_refuse: references without target; the message lists them
 	stateReferrers = "IN003" // ingle_refuse: others refer to it; the message lists them
-	stateNarrowed  = "IN004" // ingle_refuse: SMART scopes do not reach it; the message names it
+	stateNarrowed  = "IN004" // ingle_refuse: SMART scopes and policies do not reach it; the message names it
 )
 
 // domain turns an error of the driver into what the rest of Ingle knows. It is
@@ -45,7 +45,7 @@ func domain(ctx context.Context, err error) error {
 		case stateReferrers:
 			return fhir.Errorf(409, fhir.CodeConflict, "the resource cannot be deleted, because others refer to it: %s", pg.Message)
 		case stateNarrowed:
-			return fhir.Errorf(403, fhir.CodeForbidden, "your scopes do not reach %s with the content it has or would have", pg.Message)
+			return fhir.Errorf(403, fhir.CodeForbidden, "your scopes or the access policy do not reach %s with the content it has or would have", pg.Message)
 		case "23505": // unique_violation
 			if pg.ConstraintName == "resource_rk" || pg.ConstraintName == "resource_history_pkey" {
 				return ErrConflict

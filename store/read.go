@@ -86,7 +86,7 @@ func (r *reader) one(ctx context.Context, typ, id, sql string, args []any) (*Res
 	if res.Labels, err = r.db.labels.paths(ctx, r.db.side, res.label); err != nil {
 		return nil, domain(ctx, err)
 	}
-	return res, nil
+	return res, r.hide(res)
 }
 
 // ReadAll returns the current versions of many resources ("Type/id") in one
@@ -140,7 +140,7 @@ func (r *reader) scan(rows pgx.Rows) (*Resource, error) {
 	}
 	res.Type = r.db.defs.TypeName(rtype)
 	resourceTypeFirst(res.Body, res.Type)
-	return res, nil
+	return res, r.hide(res)
 }
 
 // Missing returns those of the references ("Type/id") that do not lead to a

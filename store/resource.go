@@ -29,9 +29,10 @@ type Resource struct {
 	Version     int
 	LastUpdated time.Time // UTC, milliseconds
 	Op          Op
-	Body        []byte   // the complete JSON; nil if this version is a deletion
+	Body        []byte   // the JSON, without what a policy hides from the caller; nil if this version is a deletion
 	Labels      []string // security-label paths, sorted; empty for none
 
+	whole []byte // what is stored, where the caller does not see all of it
 	rid   int64
 	label int32
 	tx    uint64 // transaction that wrote the row: it tells apart what Amend changed within a version

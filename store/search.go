@@ -45,6 +45,9 @@ type SearchPage struct {
 func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.readTime())
 	defer cancel()
+	if err := r.mayAsk(q); err != nil {
+		return nil, err
+	}
 	v, err := r.visible(ctx, authz.Search)
 	if err != nil {
 		return nil, err
@@ -94,6 +97,9 @@ func (v *visible) planned(st *search.Statement) []any {
 func (r *reader) Match(ctx context.Context, q *search.Query, limit int) ([]*Resource, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.readTime())
 	defer cancel()
+	if err := r.mayAsk(q); err != nil {
+		return nil, err
+	}
 	v, err := r.visible(ctx, authz.Search)
 	if err != nil {
 		return nil, err
@@ -170,6 +176,9 @@ func (r *reader) hit(rows pgx.Rows) (mode int16, h Hit, err error) {
 		h.Container, h.ID = r.db.defs.TypeName(int16(n))+"/"+boxID, id
 	}
 	resourceTypeFirst(h.Body, h.Type)
+	if err == nil {
+		err = r.hide(&h.Resource)
+	}
 	return mode, h, err
 }
 

@@ -43,6 +43,10 @@ const replaceResources = `WITH n AS (
 func (s *Session) Write(ctx context.Context, changes []Change) error {
 	ctx, cancel := context.WithTimeout(ctx, s.db.opts.WriteTimeout)
 	defer cancel()
+	changes, err := s.keepHidden(changes)
+	if err != nil {
+		return err
+	}
 	for attempt := 0; ; attempt++ {
 		sent, err := s.write(ctx, changes)
 		switch {
@@ -65,7 +69,11 @@ func (s *Session) Write(ctx context.Context, changes []Change) error {
 
 // Write stores changes within the transaction. See Session.Write.
 func (tx *Tx) Write(ctx context.Context, changes []Change) error {
-	_, err := tx.write(ctx, changes)
+	changes, err := tx.keepHidden(changes)
+	if err != nil {
+		return err
+	}
+	_, err = tx.write(ctx, changes)
 	if err == nil {
 		tx.written = append(tx.written, changes...)
 		return nil
@@ -125,8 +133,8 @@ func (r *reader) write(ctx context.Context, changes []Change) (sent bool, err er
 // mayWrite checks the caller's rights on the labels before and after.
 func (r *reader) mayWrite(c *Change) error {
 	method := c.method()
-	if !r.scope.Narrow(c.Type, method).Allowed {
-		return fhir.Errorf(403, fhir.CodeForbidden, "your scopes do not allow you to %s %s", method, c.Type)
+	if err := r.scope.PermitType(c.Type, method); err != nil {
+		return err
 	}
 	if c.Old != nil && !c.Old.Deleted() {
 		if err := r.scope.MaySteer(c.Type, c.Old.Labels); err != nil {
@@ -163,7 +171,7 @@ func (c *Change) method() authz.Method {
 	return authz.Update
 }
 
-// queueNarrow has the database check what SMART scopes restrict: before the
+// queueNarrow has the database check what SMART scopes and policies restrict: before the
 // changes that what is replaced or deleted was within them, and afterwards that
 // what was written is. Without such restrictions it adds nothing.
 func (r *reader) queueNarrow(ctx context.Context, b *pgx.Batch, changes []Change, after bool) error {
@@ -237,7 +245,7 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 			rids = rids[1:]
 		case c.Op == OpDelete:
 			changed.add(c.Old.rid, c, label, 0)
-			index.remove(c.Old.rid, containedIn(c.Old.rid, c.Old.Body))
+			index.remove(c.Old.rid, containedIn(c.Old.rid, c.Old.stored()))
 		case c.Old.Deleted():
 			changed.add(c.Old.rid, c, label, 0)
 			index.create(c.Old.rid, label, c.Rows)
@@ -267,7 +275,7 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 // oldRows extracts the index rows of a version again, to see which tables stay
 // as they are; nil where that cannot be told.
 func (r *reader) oldRows(old *Resource) *search.Rows {
-	doc, err := fhir.Parse(old.Body, storedLimits)
+	doc, err := fhir.Parse(old.stored(), storedLimits)
 	if err != nil {
 		return nil
 	}

@@ -8,9 +8,12 @@ import (
 	"net"
 	"time"
 
+	"ingle/authz"
 	"ingle/authz/limit"
 	"ingle/authz/mtls"
+	"ingle/interaction"
 	"ingle/internal/config"
+	"ingle/search"
 	"ingle/server"
 	"ingle/store"
 )
@@ -21,6 +24,20 @@ func admission(c *config.Config, out *server.Config) {
 	out.Origins, out.CORSMaxAge = c.CORS.Origins, c.CORS.MaxAge
 	if c.Access.Audit {
 		out.Audit = out.Log
+	}
+}
+
+// warnOfSearches tells which searches of access policies are not understood: no
+// resource matches them.
+func warnOfSearches(access authz.Config, registry *search.Registry, log *slog.Logger) {
+	for typ, query := range access.Searches {
+		params, err := interaction.ParseQuery(query)
+		if err == nil {
+			_, _, err = registry.Parse(search.Request{Type: typ, Params: params, Strict: true})
+		}
+		if err != nil {
+			log.Warn("a search of an access policy is not understood, so that no resource matches it", "type", typ, "error", err)
+		}
 	}
 }
 

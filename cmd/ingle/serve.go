@@ -83,6 +83,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		log.Warn("the index was made by another release or without full text: everything is indexed anew; until that is done, searches may miss resources", "job", job)
 	}
 
+	warnOfSearches(access, registry, log)
 	resolver, err := authz.New(access)
 	if err != nil {
 		return err

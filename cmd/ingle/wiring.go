@@ -7,6 +7,7 @@ import (
 	"ingle/authz"
 	"ingle/authz/limit"
 	"ingle/fhir"
+	"ingle/fhir/r4"
 	"ingle/interaction"
 	"ingle/internal/config"
 	"ingle/search"
@@ -41,6 +42,17 @@ func authorization(c *config.Config) authz.Config {
 		LabelSystem:   a.Labels.System,
 		NeedAll:       a.Labels.Mode == "all",
 		AllowHosts:    a.AllowHosts,
+
+		Policies:        map[string]authz.Policy{},
+		DefaultPolicies: a.DefaultPolicies,
+		Definitions:     r4.Definitions(),
+	}
+	for name, p := range a.Policies {
+		rules := map[string]authz.Rule{}
+		for typ, r := range p.Resources {
+			rules[typ] = authz.Rule{Criteria: r.Criteria, Write: r.Write, ReadOnly: r.ReadOnly, Hidden: r.Hidden}
+		}
+		out.Policies[name] = authz.Policy{Resources: rules}
 	}
 	for _, i := range a.Issuers {
 		audiences := i.Audiences
@@ -54,7 +66,7 @@ func authorization(c *config.Config) authz.Config {
 		})
 	}
 	for name, r := range a.Roles {
-		out.Roles[name] = authz.Role{Paths: r.Paths, Methods: r.Methods, Unlabelled: r.Unlabelled, Admin: r.Admin}
+		out.Roles[name] = authz.Role{Paths: r.Paths, Methods: r.Methods, Unlabelled: r.Unlabelled, Admin: r.Admin, Policies: r.Policies}
 	}
 	for _, b := range a.Basic {
 		out.Basic = append(out.Basic, authz.BasicUser{Name: b.Name, Password: b.Password, Roles: b.Roles, Client: b.Client})

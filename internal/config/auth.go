@@ -15,11 +15,13 @@ type Auth struct {
 	RequireScopes bool          `key:"require_scopes" default:"false" doc:"A token without any SMART scope is allowed nothing."`
 	PatientClaim  string        `key:"patient_claim" default:"patient" doc:"Claim that holds the id of the patient in context."`
 
-	RolesClaim   string            `key:"roles_claim" doc:"Path of the claim that names roles, such as realm_access.roles."`
-	DefaultRoles []string          `key:"default_roles" doc:"Roles of every caller with a valid token."`
-	Roles        map[string]Role   `key:"roles" doc:"Grants by configuration, by role."`
-	Basic        []BasicUser       `key:"basic" doc:"Services that authenticate with HTTP Basic."`
-	Certificates []CertificateUser `key:"certificates" doc:"Services that authenticate with a client certificate, see tls.client_ca_file."`
+	RolesClaim      string            `key:"roles_claim" doc:"Path of the claim that names roles, such as realm_access.roles."`
+	DefaultRoles    []string          `key:"default_roles" doc:"Roles of every caller with a valid token."`
+	Roles           map[string]Role   `key:"roles" doc:"Grants by configuration, by role."`
+	Policies        map[string]Policy `key:"policies" doc:"Access policies, by name: what they take away from what is granted, by resource type."`
+	DefaultPolicies []string          `key:"default_policies" doc:"Policies of every caller but administrators."`
+	Basic           []BasicUser       `key:"basic" doc:"Services that authenticate with HTTP Basic."`
+	Certificates    []CertificateUser `key:"certificates" doc:"Services that authenticate with a client certificate, see tls.client_ca_file."`
 
 	Anonymous bool     `key:"anonymous" default:"false" doc:"Callers without credentials have the grants of Arborist's anonymous group instead of 401."`
 	Arborist  Arborist `key:"arborist" doc:"Gen3's policy engine."`
@@ -76,6 +78,20 @@ type Role struct {
 	Methods    []string `key:"methods" doc:"read, create, update, delete or *."`
 	Unlabelled bool     `key:"unlabelled" default:"false" doc:"Resources without a label too."`
 	Admin      bool     `key:"admin" default:"false" doc:"Administers the server."`
+	Policies   []string `key:"policies" doc:"Access policies that hold for who has the role; with several, all of them do."`
+}
+
+// Policy is an access policy.
+type Policy struct {
+	Resources map[string]PolicyRule `key:"resources" doc:"What is left of each resource type; * is for the types that are not named. A type without a rule is out of reach."`
+}
+
+// PolicyRule is what an access policy leaves of a resource type: all, where it says nothing.
+type PolicyRule struct {
+	Criteria []string `key:"criteria" doc:"Searches such as category=laboratory&status=final, one of which a resource must match. %patient, %encounter and %fhirUser stand for what the token says."`
+	Write    []string `key:"write" doc:"The same for what is written, besides criteria."`
+	ReadOnly bool     `key:"read_only" default:"false" doc:"Nothing of the type is written."`
+	Hidden   []string `key:"hidden" doc:"Elements that are not seen, such as name or contact.name, with every narrative; searches may not use them."`
 }
 
 // BasicUser is a service that authenticates with HTTP Basic.

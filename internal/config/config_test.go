@@ -62,6 +62,7 @@ auth:
 		"INGLE_SEARCH_COUNT=", // empty is unset
 		`INGLE_AUTH_BASIC=[{"name": "loader", "password": "hash", "roles": ["reader"]}]`,
 		"INGLE_AUTH_ALLOW_HOSTS=a.example.org, b.example.org",
+		`INGLE_AUTH_POLICIES={"nameless": {"resources": {"Patient": {"hidden": ["name"], "read_only": true}, "*": {}}}}`,
 		"INGLE_CONFIG=" + file,
 		"INGLE_SERVICE_HOST=10.0.0.1", "INGLE_SERVICE_PORT_HTTP=8080", "INGLE_PORT=tcp://10.0.0.1:8080", "INGLE_PORT_8080_TCP_ADDR=10.0.0.1",
 		"PATH=/bin",
@@ -82,6 +83,7 @@ auth:
 		{c.Auth.Roles, map[string]Role{"reader": {Paths: []string{"/"}, Methods: []string{"read"}}}},
 		{c.Auth.Basic, []BasicUser{{Name: "loader", Password: "hash", Roles: []string{"reader"}}}},
 		{c.Auth.AllowHosts, []string{"a.example.org", "b.example.org"}},
+		{c.Auth.Policies, map[string]Policy{"nameless": {Resources: map[string]PolicyRule{"Patient": {Hidden: []string{"name"}, ReadOnly: true}, "*": {}}}}},
 	} {
 		if !reflect.DeepEqual(check.got, check.want) {
 			t.Errorf("got %#v, want %#v", check.got, check.want)

@@ -47,10 +47,22 @@ func sections(b *strings.Builder, t reflect.Type, path string) {
 			sections(b, f.Type, at)
 			continue
 		}
-		if e := element(f.Type); e != nil {
-			fmt.Fprintf(b, "\n### Each of %s\n\n", at)
-			table(b, e, "", false)
-		}
+		each(b, f.Type, at)
+	}
+}
+
+// each writes what the elements of a list or map hold, and what is in lists and
+// maps of theirs.
+func each(b *strings.Builder, t reflect.Type, at string) {
+	e := element(t)
+	if e == nil {
+		return
+	}
+	fmt.Fprintf(b, "\n### Each of %s\n\n", at)
+	table(b, e, "", false)
+	for i := range e.NumField() {
+		f := e.Field(i)
+		each(b, f.Type, join(at, f.Tag.Get("key")))
 	}
 }
 

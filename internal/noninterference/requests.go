@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"ingle/authz"
+	"ingle/authz/redact"
 	"ingle/search"
 )
 
@@ -21,6 +22,8 @@ type generator struct {
 	// fresh counts the ids that a client chose
 	fresh int
 	made  []string // references that this user created, "Type/id"
+	// hidden are the elements that the user does not see, nil for none.
+	hidden *redact.Fields
 }
 
 func pick[T any](g *generator, list []T) T { return list[g.IntN(len(list))] }
@@ -29,7 +32,7 @@ func (g *generator) chance(p float64) bool { return g.Float64() < p }
 
 // Try sends n random requests, and follows the links of the pages.
 func (p *Pair) Try(seed uint64, n int) {
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, 4)), w: p.w, p: p}
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 4)), w: p.w, p: p, hidden: p.User.fields(p.T)}
 	for end := p.Asked + n; p.Asked < end && len(p.Failed) < maxFailed; {
 		g.one(len(p.User.Write) > 0)
 	}
@@ -71,6 +74,8 @@ func (g *generator) read() {
 		g.operation()
 	case x == 47 && g.chance(0.2):
 		g.p.Ask(Request{Method: pick(g, []string{"GET", "HEAD"}), Target: "/fhir/metadata?_elements=fhirVersion"})
+	case x >= 94:
+		g.contained()
 	default:
 		g.search()
 	}
@@ -466,6 +471,12 @@ func (g *generator) resource(ref string) map[string]any {
 	if text == "" || decode([]byte(text), &r) != nil {
 		text = g.w.body[pick(g, g.w.refs)]
 		if text == "" || decode([]byte(text), &r) != nil {
+			return nil
+		}
+	}
+	if g.hidden != nil && g.chance(0.8) { // as the user knows it
+		seen, err := g.hidden.Remove([]byte(text))
+		if r = nil; err != nil || decode(seen, &r) != nil {
 			return nil
 		}
 	}

@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	neturl "net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"ingle/authz/redact"
 	"ingle/fhir/r4"
 	"ingle/search"
 )
@@ -113,10 +115,73 @@ func (u *User) restrict(t testing.TB, url string, whole http.Handler) (hidden ma
 	}
 	exec(`DELETE FROM resource_history AS x WHERE NOT EXISTS (SELECT 1 FROM unnest($1::int8[], $2::int4[]) AS k(rid, version) WHERE k.rid = x.rid AND k.version = x.version)`,
 		keptRIDs, keptVersions)
+	if f := u.fields(t); f != nil {
+		redacted(t, conn, f)
+	}
 	exec(`DELETE FROM token AS x WHERE p <> $1 AND NOT EXISTS (SELECT 1 FROM idx_token AS i WHERE i.h = x.h)`, int32(search.LinkParam))
 	exec(`DELETE FROM label AS x WHERE id <> 0 AND NOT EXISTS (SELECT 1 FROM resource AS r WHERE r.label = x.id) AND NOT EXISTS (SELECT 1 FROM resource_history AS r WHERE r.label = x.id)`)
 	exec(`ANALYZE`)
 	return hidden
+}
+
+// redacted takes what is hidden out of bodies, and with it the index rows of the
+// parameters that rest on it.
+func redacted(t testing.TB, conn *pgx.Conn, f *redact.Fields) {
+	t.Helper()
+	exec := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	for _, table := range []string{"resource", "resource_history"} {
+		rows, err := conn.Query(t.Context(), `SELECT rid, version, coalesce(body_text, body::text) FROM `+table+` WHERE body IS NOT NULL`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rids []int64
+		var versions []int32
+		var bodies []string
+		var rid int64
+		var version int32
+		var body string
+		if _, err := pgx.ForEachRow(rows, []any{&rid, &version, &body}, func() error {
+			seen, err := f.Remove([]byte(body))
+			if string(seen) != body {
+				rids, versions, bodies = append(rids, rid), append(versions, version), append(bodies, string(seen))
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		exec(`UPDATE `+table+` AS r SET body = n.body::jsonb, body_text = CASE WHEN r.body_text IS NULL THEN NULL ELSE n.body END
+			FROM unnest($1::int8[], $2::int4[], $3::text[]) AS n(rid, version, body) WHERE r.rid = n.rid AND r.version = n.version`, rids, versions, bodies)
+	}
+	reg := search.NewRegistry(r4.Definitions())
+	var ps []int32
+	var keys []int64
+	for _, typ := range r4.Definitions().ResourceTypes() {
+		if len(f.Of(typ)) == 0 {
+			continue
+		}
+		for _, p := range reg.Params(typ) {
+			q, _, err := reg.Parse(search.Request{Type: typ, Params: []search.KV{{Name: p.Code + ":missing", Value: "true"}}, Strict: true})
+			if err != nil {
+				continue
+			}
+			for _, use := range q.Uses() {
+				if slices.ContainsFunc(use.Elements, func(path string) bool { return f.Touches(typ, path) }) {
+					ps, keys = append(ps, int32(p.ID)), append(keys, search.ValueKey(p.ID))
+				}
+			}
+		}
+	}
+	for _, table := range []string{"idx_token", "idx_ref"} {
+		exec(`DELETE FROM `+table+` WHERE p = ANY($1::int4[])`, ps)
+	}
+	for _, table := range []string{"idx_date", "idx_string", "idx_quantity"} {
+		exec(`DELETE FROM `+table+` WHERE k = ANY($1::int8[])`, keys)
+	}
 }
 
 // dataTables are the tables that hold rows of resources.

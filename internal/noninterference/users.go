@@ -8,6 +8,8 @@ import (
 
 	"ingle/authz"
 	"ingle/authz/arboristtest"
+	"ingle/authz/redact"
+	"ingle/fhir/r4"
 )
 
 // User is a caller, said twice: as grants and scopes for the server, and as
@@ -21,6 +23,9 @@ type User struct {
 	Scopes     []string // SMART; nil for none
 	// May tells what the scopes leave, by type ("*" for the others); nil: all.
 	May map[string][]Condition
+	// Policy, if any, holds for the user. What it leaves of types by criteria is
+	// said in May as well.
+	Policy *authz.Policy
 	// References are checked when something is written.
 	References bool
 
@@ -61,7 +66,35 @@ func Users() []User {
 			May: shared(map[string][]Condition{"*": {{Patient: "demo-p02"}}, "Observation": {{Patient: "demo-p02"}, {Query: "category=vital-signs"}}})},
 		{Name: "version 1", Read: []string{"/programs/a", "/open"}, Scopes: []string{"user/Patient.read", "user/Observation.read", "user/Condition.*"},
 			May: map[string][]Condition{"Patient": everything, "Observation": everything, "Condition": everything}},
+		{Name: "hidden elements", Read: []string{"/programs/a", "/open"}, Policy: nameless()},
+		{Name: "hidden elements, writing", Read: []string{"/open"}, Write: []string{"/programs/a"}, Policy: nameless()},
+		{Name: "policy", Read: []string{"/programs/a", "/open"}, Write: []string{"/programs/b"}, Policy: &authz.Policy{Resources: map[string]authz.Rule{
+			"Observation": {Criteria: []string{"category=laboratory", "patient=%patient"}, Write: []string{"status=final"}}, "Patient": {ReadOnly: true}, "Encounter": {Hidden: []string{"period"}}, "Practitioner": {}}},
+			May: map[string][]Condition{"Observation": {{Query: "category=laboratory"}, {Query: "patient=demo-p02"}}, "Patient": everything, "Encounter": everything, "Practitioner": everything}},
 	}
+}
+
+// nameless hides what a person or a value is.
+func nameless() *authz.Policy {
+	return &authz.Policy{Resources: map[string]authz.Rule{"Patient": {Hidden: []string{"name", "identifier", "contact.name", "birthDate"}},
+		"Observation": {Hidden: []string{"value", "component.value", "performer"}}, "Practitioner": {Hidden: []string{"name"}}, "*": {}}}
+}
+
+// fields are the elements that the user does not see, nil for none.
+func (u *User) fields(t testing.TB) *redact.Fields {
+	t.Helper()
+	if u.Policy == nil {
+		return nil
+	}
+	paths := map[string][]string{}
+	for typ, r := range u.Policy.Resources {
+		paths[typ] = r.Hidden
+	}
+	f, err := redact.New(r4.Definitions(), paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 // resolvers make tokens and read them.
@@ -73,12 +106,17 @@ type resolvers struct {
 func admit(t testing.TB, users []User) resolvers {
 	t.Helper()
 	issuer := arboristtest.NewIssuer(t)
-	cfg := authz.Config{Mode: authz.ModeJWT, RolesClaim: "roles", Roles: map[string]authz.Role{}, AllowHosts: []string{strings.TrimPrefix(issuer.KeysURL[:strings.LastIndex(issuer.KeysURL, "/.well")], "http://")},
+	cfg := authz.Config{Mode: authz.ModeJWT, RolesClaim: "roles", Roles: map[string]authz.Role{}, Policies: map[string]authz.Policy{}, Definitions: r4.Definitions(), AllowHosts: []string{strings.TrimPrefix(issuer.KeysURL[:strings.LastIndex(issuer.KeysURL, "/.well")], "http://")},
 		Issuers: []authz.Issuer{{Issuer: issuer.URL, KeysURL: issuer.KeysURL, Audiences: []string{"fhir"}, UserClaim: "context.user.name"}}}
 	for i := range users {
 		u := &users[i]
 		reads, writes := u.Name+" reads", u.Name+" writes"
-		cfg.Roles[reads] = authz.Role{Paths: slices.Concat(u.Read, u.Write), Methods: []string{"read"}, Unlabelled: u.Unlabelled}
+		var policies []string
+		if u.Policy != nil {
+			policies = []string{u.Name}
+			cfg.Policies[u.Name] = *u.Policy
+		}
+		cfg.Roles[reads] = authz.Role{Paths: slices.Concat(u.Read, u.Write), Methods: []string{"read"}, Unlabelled: u.Unlabelled, Policies: policies}
 		cfg.Roles[writes] = authz.Role{Paths: u.Write, Methods: []string{"create", "update", "delete"}}
 		scope := []string{"openid"}
 		claims := map[string]any{"roles": []string{reads, writes}, "exp": time.Now().Add(24 * time.Hour).Unix(), "patient": "demo-p02"}

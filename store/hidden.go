@@ -1,0 +1,103 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+
+	"ingle/fhir"
+	"ingle/search"
+)
+
+// Elements that a policy hides from a caller are hidden here, where bodies leave
+// the database and come to it, so that no interaction can forget it. A search may
+// not ask for them either (mayAsk), and what is stored of them outlives the
+// caller's updates (keepHidden).
+
+// hide takes out of a body what the caller may not see.
+func (r *reader) hide(res *Resource) error {
+	hidden := r.scope.Hidden()
+	if hidden == nil || res.Body == nil {
+		return nil
+	}
+	seen, err := hidden.Remove(res.Body)
+	if err != nil {
+		return fmt.Errorf("hide elements of %s: %w", res.Type, err)
+	}
+	if len(seen) != len(res.Body) {
+		res.whole, res.Body = res.Body, seen
+	}
+	return nil
+}
+
+// stored is the body as it is stored.
+func (r *Resource) stored() []byte {
+	if r.whole != nil {
+		return r.whole
+	}
+	return r.Body
+}
+
+// keepHidden returns the changes with what is hidden from the caller in the
+// versions that they replace. Its errors are *fhir.Error with status 403.
+func (r *reader) keepHidden(changes []Change) ([]Change, error) {
+	hidden := r.scope.Hidden()
+	if hidden == nil {
+		return changes, nil
+	}
+	changes = slices.Clone(changes)
+	for i := range changes {
+		c := &changes[i]
+		if c.Op == OpDelete {
+			continue
+		}
+		var stored []byte
+		if c.Old != nil {
+			stored = c.Old.stored()
+		}
+		sent, err := fhir.Parse(c.Body, storedLimits)
+		if err != nil {
+			return nil, fmt.Errorf("restore hidden elements of %s: %w", c.Type, err)
+		}
+		body, err := hidden.Restore(sent, stored)
+		if err != nil {
+			return nil, err
+		}
+		if len(body) == len(c.Body) {
+			continue
+		}
+		c.Body = body
+		doc, err := fhir.Parse(body, storedLimits)
+		if err != nil {
+			return nil, fmt.Errorf("restore hidden elements of %s: %w", c.Type, err)
+		}
+		if c.Rows, err = r.db.reg.IndexRows(doc); err != nil {
+			return nil, fmt.Errorf("restore hidden elements of %s: %w", c.Type, err)
+		}
+	}
+	return changes, nil
+}
+
+// mayAsk refuses a search that rests on an element that the caller does not see:
+// its matches, or their order, would tell of it.
+func (r *reader) mayAsk(q *search.Query) error {
+	hidden := r.scope.Hidden()
+	if hidden == nil {
+		return nil
+	}
+	for _, u := range q.Uses() {
+		why := ""
+		switch touches := func(path string) bool { return hidden.Touches(u.Type, path) }; {
+		case slices.ContainsFunc(u.Elements, touches):
+			why = "looks at elements"
+		case slices.ContainsFunc(u.Identifies, func(t string) bool { return hidden.Touches(t, "identifier") }):
+			why = "looks at identifiers"
+		case u.Anywhere:
+			// the words of any resource may repeat what is hidden of another
+			why = "may look at elements"
+		default:
+			continue
+		}
+		return fhir.Errorf(403, fhir.CodeForbidden, "%s: the search parameter %s of %s %s that the access policy hides from you", u.Parameter, u.Code, u.Type, why)
+	}
+	return nil
+}
