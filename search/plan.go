@@ -1,6 +1,9 @@
 package search
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // plan splits the terms of a query into what drives and what is probed.
 type plan struct {
@@ -56,6 +59,31 @@ func (c *compilation) drivers(p plan, ordered bool) []arm {
 			}
 			a.where = and(a.where, c.probe(k, a.at, p.selective))
 		}
+	}
+	return arms
+}
+
+// labelByLabel follows the rows of a token under each label of a caller with few
+// by themselves: under the key alone a page would lie behind the rows of all
+// others.
+func (c *compilation) labelByLabel(p plan, arms []arm) []arm {
+	s, ok := p.driver.(*scan)
+	few, fine := c.src.(FewLabels)
+	if !ok || !fine || s.rel != Token || len(p.rest) > 0 || len(few.Labels()) == 0 {
+		return arms
+	}
+	for i := range arms {
+		a := &arms[i]
+		if !a.byRID {
+			continue
+		}
+		token, l := strings.TrimSuffix(a.at.rid, ".rid"), c.next("v")
+		a.where = and(a.where, token+".label = "+l+".label", token+".label <> 0")
+		each := "unnest(" + c.arg(few.Labels()) + ") AS " + l + "(label)"
+		if a.spread != "" {
+			each = a.spread + " CROSS JOIN " + each
+		}
+		a.spread = each
 	}
 	return arms
 }

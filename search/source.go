@@ -34,6 +34,15 @@ type Source interface {
 	Linked(Link) bool
 }
 
+// A FewLabels is a Source whose caller sees the rows of a few security labels
+// only, none of them 0. The relation Token has them in the column label, and
+// gives the rows under one key and label in the order of rid.
+type FewLabels interface {
+	Source
+	// Labels are the ids of the labels, nil where there are many or all.
+	Labels() []int32
+}
+
 // Args collects the numbered arguments of one statement.
 type Args struct{ values []any }
 

@@ -113,7 +113,7 @@ func (c *compilation) hits(limit int) (with string, keys []sortColumn) {
 	}
 	n := c.arg(int64(limit))
 	p := c.q.plan()
-	arms := c.drivers(p, true)
+	arms := c.labelByLabel(p, c.drivers(p, true))
 	dir, cmp := "DESC", "<"
 	if c.q.Cursor != nil && c.q.Cursor.Back {
 		dir, cmp = "ASC", ">"

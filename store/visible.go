@@ -60,7 +60,7 @@ type visible struct {
 	test string
 }
 
-var _ search.Source = (*visible)(nil)
+var _ search.FewLabels = (*visible)(nil)
 
 // visible computes what the reader's caller may reach now by a method.
 func (r *reader) visible(ctx context.Context, m authz.Method) (*visible, error) {
@@ -127,6 +127,14 @@ func (v *visible) labelled(args *search.Args) string {
 
 // everything tells that nothing at all is hidden.
 func (v *visible) everything() bool { return v.all && v.whole }
+
+// Labels implements search.FewLabels.
+func (v *visible) Labels() []int32 {
+	if v.all || len(v.labels) >= manyLabels || slices.Contains(v.labels, 0) {
+		return nil
+	}
+	return v.labels
+}
 
 // From implements search.Source.
 func (v *visible) From(rel search.Relation, resourceTypes []string, alias string, args *search.Args) string {
