@@ -107,6 +107,8 @@ func TestHiddenElements(t *testing.T) {
 	s.Post("", transaction(entryOf("", "", "GET", "Patient?name=x")), some...).Is(403)
 	s.Post("/Patient", `{"resourceType":"Patient"}`, append(some, "If-None-Exist", "name=x")...).Is(403)
 	s.Do("DELETE", "/Patient?name=x", "", some...).Is(403)
+	s.Post("", transaction(entryOf("", `{"resourceType":"Patient"}`, "PUT", "Patient?name=x")), some...).Is(403).Has("name")
+	s.Post("", transaction(entryOf("", `{"resourceType":"Basic","code":{"text":"c"},"subject":{"reference":"Patient?name=x"}}`, "POST", "Basic")), some...).Is(403).Has("name")
 	s.Put("/Patient?name=x", `{"resourceType":"Patient"}`, some...).Is(403)
 
 	// who does not see it cannot set it, and does not lose it

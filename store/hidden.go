@@ -1,9 +1,11 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
+	"ingle/authz"
 	"ingle/fhir"
 	"ingle/search"
 )
@@ -75,6 +77,16 @@ func (r *reader) keepHidden(changes []Change) ([]Change, error) {
 		}
 	}
 	return changes, nil
+}
+
+// searchable is what the caller may reach by searches, if it may ask them.
+func (r *reader) searchable(ctx context.Context, queries ...*search.Query) (*visible, error) {
+	for _, q := range queries {
+		if err := r.mayAsk(q); err != nil {
+			return nil, err
+		}
+	}
+	return r.visible(ctx, authz.Search)
 }
 
 // mayAsk refuses a search that rests on an element that the caller does not see:

@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"ingle/authz"
 	"ingle/search"
 )
 
@@ -20,7 +19,7 @@ func (r *reader) MatchAll(ctx context.Context, queries []*search.Query, limits [
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.readTime())
 	defer cancel()
-	v, err := r.visible(ctx, authz.Search)
+	v, err := r.searchable(ctx, queries...)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"ingle/authz"
 	"ingle/search"
 )
 
@@ -45,10 +44,7 @@ type SearchPage struct {
 func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.readTime())
 	defer cancel()
-	if err := r.mayAsk(q); err != nil {
-		return nil, err
-	}
-	v, err := r.visible(ctx, authz.Search)
+	v, err := r.searchable(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -97,10 +93,7 @@ func (v *visible) planned(st *search.Statement) []any {
 func (r *reader) Match(ctx context.Context, q *search.Query, limit int) ([]*Resource, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.readTime())
 	defer cancel()
-	if err := r.mayAsk(q); err != nil {
-		return nil, err
-	}
-	v, err := r.visible(ctx, authz.Search)
+	v, err := r.searchable(ctx, q)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"ingle/authz"
 	"ingle/fhir"
 	"ingle/search"
 )
@@ -35,7 +34,7 @@ func (r *reader) ExplainSearch(ctx context.Context, q *search.Query) ([]Explanat
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.readTime())
 	defer cancel()
-	v, err := r.visible(ctx, authz.Search)
+	v, err := r.searchable(ctx, q)
 	if err != nil {
 		return nil, err
 	}
