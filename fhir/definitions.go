@@ -1,8 +1,8 @@
 package fhir
 
 import (
-	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Embedded is what a package such as fhir/r4 hands to NewDefinitions: the
@@ -20,19 +20,21 @@ type Embedded struct {
 
 // Definitions are the official definitions of one FHIR version: types and
 // their elements, search parameters, compartments, and the conformance and
-// terminology resources by canonical URL. Definitions are immutable and safe
-// for concurrent use. Nothing is decompressed before it is asked for.
+// terminology resources by canonical URL. Definitions are safe for concurrent
+// use and, unless they are Extensible, immutable. Nothing is decompressed before
+// it is asked for.
 type Definitions struct {
 	embedded Embedded
 	numbers  func() map[string]int16
-	types    typeSet
-	search   searchSet
-	canon    canonicalSet
+	types    *typeSet
+	search   *searchSet
+	canon    *canonicalSet
+	added    *atomic.Pointer[addedTypes] // nil: none can be added
 }
 
 // NewDefinitions wraps embedded data; it does no work.
 func NewDefinitions(e Embedded) *Definitions {
-	d := &Definitions{embedded: e}
+	d := &Definitions{embedded: e, types: new(typeSet), search: new(searchSet), canon: new(canonicalSet)}
 	d.numbers = sync.OnceValue(func() map[string]int16 {
 		m := make(map[string]int16, len(e.ResourceTypes))
 		for _, name := range e.ResourceTypes {
@@ -48,19 +50,36 @@ func NewDefinitions(e Embedded) *Definitions {
 // Version returns the version of FHIR, "4.0.1".
 func (d *Definitions) Version() string { return d.embedded.Version }
 
-// ResourceTypes returns the names of the concrete resource types, sorted.
-func (d *Definitions) ResourceTypes() []string { return slices.Clone(d.embedded.ResourceTypes) }
+// ResourceTypes returns the names of the concrete resource types, sorted. The
+// slice must not be changed.
+func (d *Definitions) ResourceTypes() []string {
+	if d.added != nil {
+		return d.added.Load().names
+	}
+	return d.embedded.ResourceTypes
+}
 
 // IsResourceType tells whether name is a concrete resource type.
-func (d *Definitions) IsResourceType(name string) bool { return d.numbers()[name] != 0 }
+func (d *Definitions) IsResourceType(name string) bool { return d.TypeNumber(name) != 0 }
 
 // TypeNumber returns the number under which databases know a concrete resource
 // type of this version, 0 if there is none.
-func (d *Definitions) TypeNumber(resourceType string) int16 { return d.numbers()[resourceType] }
+func (d *Definitions) TypeNumber(resourceType string) int16 {
+	if n := d.numbers()[resourceType]; n != 0 {
+		return n
+	}
+	if a := d.Added(resourceType); a != nil {
+		return a.Number
+	}
+	return 0
+}
 
 // TypeName returns the resource type with the given number, "" if this version
-// has none.
+// has none. An added type keeps its number when it is gone.
 func (d *Definitions) TypeName(number int16) string {
+	if number >= FirstAdded && d.added != nil {
+		return d.added.Load().numbers[number]
+	}
 	if number <= 0 || int(number) >= len(typeNumbers) {
 		return ""
 	}

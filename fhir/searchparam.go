@@ -41,7 +41,14 @@ type SearchCorrection struct {
 // code, those of Resource and DomainResource included. The slice must not be
 // changed. It is nil for an unknown type.
 func (d *Definitions) SearchParams(resourceType string) []*SearchParam {
-	return d.searchSet().byType[resourceType]
+	byType := d.searchSet().byType
+	if list, ok := byType[resourceType]; ok {
+		return list
+	}
+	if d.Added(resourceType) != nil { // which has no parameters of its own
+		return byType[d.Type(resourceType).Base]
+	}
+	return nil
 }
 
 // SearchParam returns the search parameter of a resource type with the given

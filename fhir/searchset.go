@@ -23,7 +23,7 @@ func (d *Definitions) searchSet() *searchSet {
 		d.search.read(d.embedded.Search, d.embedded.ResourceTypes)
 		d.search.correct(d.embedded.Corrections)
 	})
-	return &d.search
+	return d.search
 }
 
 // read parses the lines (see internal/definitions for their shape).

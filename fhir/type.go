@@ -74,9 +74,14 @@ type member struct {
 // data types, primitives, abstract types, and backbone elements by their path
 // ("Patient.contact", "Timing.repeat"; also "Observation.component.referenceRange",
 // which is the same Type as "Observation.referenceRange" by its contentReference).
-func (d *Definitions) Type(name string) *Type { return d.types.get(d.embedded.Types, name) }
+func (d *Definitions) Type(name string) *Type {
+	if t := d.types.get(d.embedded.Types, name); t != nil {
+		return t
+	}
+	return d.addedType(name)
+}
 
-// Types walks over all types in the order of their names, backbone elements
+// Types walks over all types of FHIR in the order of their names, backbone elements
 // after the type they stand in.
 func (d *Definitions) Types() iter.Seq[*Type] { return d.types.all(d.embedded.Types) }
 

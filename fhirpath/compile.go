@@ -91,15 +91,24 @@ func (e *Expr) String() string { return e.text }
 // Tree returns the parsed expression. It must not be changed.
 func (e *Expr) Tree() syntax.Node { return e.tree }
 
-// Resource makes a Value of a resource node, its type taken from resourceType.
-// A resource of unknown type is a plain Resource.
-func Resource(n fhir.Node) Value { return typesOf(r4.Definitions()).resource(n, nil) }
+// Resource makes a Value of a resource node of R4, its type taken from
+// resourceType. A resource of unknown type is a plain Resource.
+func Resource(n fhir.Node) Value { return ResourceIn(r4.Definitions(), n) }
 
-// Element makes a Value of an element of the given type: its node and, for a
-// primitive, the object with its id and extensions (the zero Node if there is
+// ResourceIn is Resource for the types of other definitions, those that the
+// expression is compiled for.
+func ResourceIn(d *fhir.Definitions, n fhir.Node) Value { return typesOf(d).resource(n, nil) }
+
+// Element makes a Value of an element of the given type of R4: its node and, for
+// a primitive, the object with its id and extensions (the zero Node if there is
 // none). ok is false if there is no such type.
 func Element(n, extra fhir.Node, typeName string) (v Value, ok bool) {
-	m := typesOf(r4.Definitions()).model(typeName)
+	return ElementIn(r4.Definitions(), n, extra, typeName)
+}
+
+// ElementIn is Element for the types of other definitions.
+func ElementIn(d *fhir.Definitions, n, extra fhir.Node, typeName string) (v Value, ok bool) {
+	m := typesOf(d).model(typeName)
 	if m == nil {
 		return Value{}, false
 	}

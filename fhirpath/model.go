@@ -55,6 +55,7 @@ type field struct {
 type types struct {
 	defs  *fhir.Definitions
 	cache sync.Map // name → *model
+	added sync.Map // *fhir.Type → *model: another definition may come under its name
 }
 
 var languages sync.Map // *fhir.Definitions → *types
@@ -78,13 +79,20 @@ func (t *types) model(name string) *model {
 	}
 	m := &model{name: name, def: def, lang: t, system: systemKind(name)}
 	m.prim = m.system != KindNone
+	cache, key := &t.cache, any(name)
+	if root, _, _ := strings.Cut(name, "."); t.defs.Added(root) != nil {
+		cache, key = &t.added, def
+		if m, ok := cache.Load(key); ok {
+			return m.(*model)
+		}
+	}
 	if def != nil && def.Name != name { // a backbone element reached by another path
 		m = t.model(def.Name)
 	}
 	if !m.prim && m.isA("Quantity") {
 		m.system = KindQuantity
 	}
-	actual, _ := t.cache.LoadOrStore(name, m)
+	actual, _ := cache.LoadOrStore(key, m)
 	return actual.(*model)
 }
 

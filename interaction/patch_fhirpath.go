@@ -113,11 +113,11 @@ func (op *patchOp) number(name string) (int, error) {
 
 // eval evaluates a path on the resource as it is now.
 func (op *patchOp) eval(path string) (fhirpath.Collection, error) {
-	expr, err := fhirpath.Compile(path)
+	expr, err := fhirpath.Compile(path, fhirpath.WithDefinitions(op.defs))
 	if err != nil {
 		return nil, fhir.Errorf(400, fhir.CodeValue, "the path is not correct FHIRPath: %v", err)
 	}
-	out, err := expr.Eval(op.ctx, &fhirpath.Env{Limits: fhirpath.Limits{Steps: 1_000_000, Values: 100_000}}, fhirpath.Resource(op.doc.Root()))
+	out, err := expr.Eval(op.ctx, &fhirpath.Env{Limits: fhirpath.Limits{Steps: 1_000_000, Values: 100_000}}, fhirpath.ResourceIn(op.defs, op.doc.Root()))
 	if err != nil {
 		return nil, fhir.Errorf(422, fhir.CodeProcessing, "the path %q cannot be evaluated: %v", path, err)
 	}

@@ -25,9 +25,9 @@ func (r *run) holds(expr *fhirpath.Expr, it *item) (bool, error) {
 // focus makes the FHIRPath value of an element.
 func (r *run) focus(it *item) (fhirpath.Value, bool) {
 	if it.tab != nil && it.tab.resource {
-		return fhirpath.Resource(it.n), true
+		return fhirpath.ResourceIn(r.e.reg.defs, it.n), true
 	}
-	return fhirpath.Element(it.n, it.x, it.typ)
+	return fhirpath.ElementIn(r.e.reg.defs, it.n, it.x, it.typ)
 }
 
 // environment is what expressions see around the resource in hand. It is made
@@ -41,8 +41,8 @@ func (r *run) environment() *fhirpath.Env {
 		return &r.env
 	}
 	r.envFor = at
-	r.env.Resource = fhirpath.Resource(at)
-	r.env.RootResource = fhirpath.Resource(r.container())
+	r.env.Resource = fhirpath.ResourceIn(r.e.reg.defs, at)
+	r.env.RootResource = fhirpath.ResourceIn(r.e.reg.defs, r.container())
 	if r.env.MemberOf == nil { // a run is used again and again
 		r.env.MemberOf, r.env.ConformsTo, r.env.Resolve = r.memberOf, r.conformsToURL, r.outside
 		r.env.ElementDefinition, r.env.Slice = r.elementDefinition, r.sliceOf
@@ -146,7 +146,7 @@ func (r *run) hostHolds(host, ext *item, expression string) bool {
 		return true
 	}
 	env := *r.environment()
-	if v, ok := fhirpath.Element(ext.n, fhir.Node{}, "Extension"); ok {
+	if v, ok := fhirpath.ElementIn(r.e.reg.defs, ext.n, fhir.Node{}, "Extension"); ok {
 		env.Variables = map[string]fhirpath.Collection{"extension": {v}}
 	}
 	holds, err := expr.EvalBool(r.ctx, &env, focus)

@@ -31,7 +31,7 @@ func (r *Registry) plantFHIRPath(t *typeIndex, p *Param) error {
 // evaluate takes the rows of a parameter by its FHIRPath. An expression that
 // cannot be applied to the resource finds nothing in it.
 func (x *extraction) evaluate(b *beyond) {
-	values, err := b.expr.Eval(context.Background(), &fhirpath.Env{}, fhirpath.Resource(x.root))
+	values, err := b.expr.Eval(context.Background(), &fhirpath.Env{}, fhirpath.ResourceIn(x.r.defs, x.root))
 	if err != nil {
 		return
 	}

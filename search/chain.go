@@ -93,7 +93,7 @@ func (p *parser) link(types []string, head, name string) (ps []*Param, may []str
 	slices.Sort(may)
 	may = slices.Compact(may)
 	if len(may) == 0 {
-		may = p.r.allTypes
+		may = p.r.defs.ResourceTypes()
 	}
 	if !typed {
 		return ps, may, nil
@@ -137,7 +137,7 @@ func (p *parser) reverse(types []string, rest, name, value string) (cond, error)
 	}
 	from := parts[0]
 	if !p.r.defs.IsResourceType(from) {
-		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, from, didYouMean(from, p.r.allTypes))
+		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, from, didYouMean(from, p.r.defs.ResourceTypes()))
 	}
 	ref := p.r.Param(from, parts[1])
 	if ref == nil || ref.Type != "reference" {

@@ -13,7 +13,7 @@ func TestCover(t *testing.T) {
 	t.Parallel()
 	r := NewRegistry(r4.Definitions())
 	var got []string
-	for _, typ := range r.allTypes {
+	for _, typ := range r.defs.ResourceTypes() {
 		for _, p := range r.Params(typ) {
 			if p.parts == nil {
 				continue

@@ -85,9 +85,9 @@ func (r *Registry) Bases(def *fhir.SearchParam) []string {
 	for _, b := range def.Base {
 		switch b {
 		case "Resource":
-			return r.allTypes
+			return r.defs.ResourceTypes()
 		case "DomainResource":
-			for _, t := range r.allTypes {
+			for _, t := range r.defs.ResourceTypes() {
 				if t != "Bundle" && t != "Binary" && t != "Parameters" {
 					out = append(out, t)
 				}
@@ -142,7 +142,7 @@ func (r *Registry) check(def *fhir.SearchParam) error {
 	}
 	for _, b := range def.Base {
 		if b != "Resource" && b != "DomainResource" && !r.defs.IsResourceType(b) {
-			return fail("base", "%q is not a resource type%s", b, didYouMean(b, r.allTypes))
+			return fail("base", "%q is not a resource type%s", b, didYouMean(b, r.defs.ResourceTypes()))
 		}
 	}
 	for _, b := range r.Bases(def) {

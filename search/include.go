@@ -53,12 +53,12 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 	switch {
 	case source == "*" && len(parts) == 1:
 		if inc.reverse || inc.iterate {
-			inc.sources = p.r.allTypes
+			inc.sources = p.r.defs.ResourceTypes()
 		} else {
 			inc.sources = p.q.types // contained ones among them
 		}
 	case !p.r.defs.IsResourceType(source):
-		return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, source, didYouMean(source, p.r.allTypes))
+		return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, source, didYouMean(source, p.r.defs.ResourceTypes()))
 	case inc.reverse, inc.iterate:
 		inc.sources = []string{source}
 	default:
@@ -69,7 +69,7 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 	}
 	if len(parts) == 3 {
 		if inc.target = parts[2]; !p.r.defs.IsResourceType(inc.target) {
-			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, inc.target, didYouMean(inc.target, p.r.allTypes))
+			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, inc.target, didYouMean(inc.target, p.r.defs.ResourceTypes()))
 		}
 	}
 	code := "*"
@@ -126,7 +126,7 @@ func (p *parser) follow(inc *include, sp *Param) {
 func (r *Registry) selfTargets(sp *Param) []string {
 	targets := sp.Targets
 	if len(targets) == 0 {
-		targets = r.allTypes
+		targets = r.defs.ResourceTypes()
 	}
 	return slices.DeleteFunc(slices.Clone(targets), func(t string) bool { i := r.index(t); return i == nil || i.self == 0 })
 }

@@ -65,7 +65,7 @@ func (r *Registry) Parse(req Request) (*Query, []fhir.Issue, error) {
 // scope settles the types that are searched: of the path, of _type and of the
 // compartment.
 func (p *parser) scope() error {
-	all := p.r.allTypes
+	all := p.r.defs.ResourceTypes()
 	q := p.q
 	switch {
 	case p.req.Type != "":
@@ -236,7 +236,7 @@ func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 			if len(types) > 1 {
 				where = fmt.Sprintf("%s, one of the types searched,", t)
 			}
-			if len(types) == len(p.r.allTypes) {
+			if len(types) == len(p.r.defs.ResourceTypes()) {
 				where = "a search over all types"
 			}
 			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s has no search parameter %q%s", where, code, didYouMean(code, p.r.codes(t, "")))}

@@ -64,7 +64,7 @@ func (p *parser) contained() error {
 		return fhir.Errorf(400, fhir.CodeNotSupported, "_contained=%s: contained resources are in no compartment of their own; search without the compartment, or by what contains them", values["_contained"])
 	}
 	p.current = "_contained"
-	p.useContained(p.r.allTypes)
+	p.useContained(p.r.defs.ResourceTypes())
 	q.contained, q.alone = values["_contained"], values["_containedType"] == "contained"
 	inside := containedTypes(q.types)
 	switch {
@@ -80,7 +80,7 @@ func (p *parser) contained() error {
 		p.reading = append(p.reading, reading{inside, &p.inside})
 	}
 	if !q.alone {
-		q.types, q.everyType = p.r.allTypes, true
+		q.types, q.everyType = p.r.defs.ResourceTypes(), true
 	}
 	return nil
 }

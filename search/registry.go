@@ -14,8 +14,6 @@ import (
 type Registry struct {
 	defs  *fhir.Definitions
 	bases []string
-	// allTypes are the resource types, sorted; not to be changed.
-	allTypes []string
 	// fullText: words are extracted and searched.
 	fullText bool
 	// textBuilding: not every resource's words are there yet.
@@ -33,7 +31,7 @@ type Registry struct {
 // baseURLs are the server's own base URLs, without the last slash: absolute
 // references below them are indexed as the relative ones they are.
 func NewRegistry(defs *fhir.Definitions, baseURLs ...string) *Registry {
-	return &Registry{defs: defs, bases: baseURLs, allTypes: defs.ResourceTypes(), types: map[string]*typeIndex{}, custom: map[string]*custom{}}
+	return &Registry{defs: defs, bases: baseURLs, types: map[string]*typeIndex{}, custom: map[string]*custom{}}
 }
 
 // Param is one search parameter of one resource type.
@@ -87,6 +85,13 @@ type typeIndex struct {
 	// the walk meets no X.
 	presence []*Param
 	beyond   []*beyond
+}
+
+// TypesChanged tells that the definitions have other added resource types now.
+func (r *Registry) TypesChanged() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.types)
 }
 
 // Params returns the search parameters of a resource type, sorted by code. The

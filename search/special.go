@@ -77,7 +77,7 @@ func (p *parser) lastUpdatedCond(types []string, modifier, name, value string) (
 		}
 		s.where = func(c *compilation, a string) string {
 			parts := []string{d.instant(c, a+".lu")}
-			if len(types) < len(c.r.allTypes) {
+			if len(types) < len(c.r.defs.ResourceTypes()) {
 				parts = append(parts, in(c, a+".rtype", c.numbers(types)))
 			}
 			return and(parts...)
