@@ -54,6 +54,11 @@ func (c *compilation) arg(v any) string {
 // number adds a decimal number.
 func (c *compilation) number(text string) string { return c.arg(text) + "::numeric" }
 
+// float adds a number that need not be exact.
+func (c *compilation) float(f float64) string {
+	return c.arg(strconv.FormatFloat(f, 'g', -1, 64)) + "::float8"
+}
+
 // in compares a column with one value or a list.
 func in[T int64 | int32 | int16 | string](c *compilation, column string, values []T) string {
 	if len(values) == 1 {

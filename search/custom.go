@@ -263,7 +263,7 @@ func (p *parser) combination() error {
 		}
 		ok := slices.ContainsFunc(sets, func(set []string) bool {
 			for _, code := range set {
-				if !slices.Contains(p.used, code) {
+				if !slices.Contains(p.used, code) && !p.compartmentGives(t, code) {
 					return false
 				}
 			}
@@ -274,6 +274,19 @@ func (p *parser) combination() error {
 		}
 	}
 	return nil
+}
+
+// compartmentGives tells whether the compartment of the search restricts a
+// type's resources as a reference parameter would: one that the compartment's
+// definition lists, or that can only point to what the compartment is named after.
+func (p *parser) compartmentGives(resourceType, code string) bool {
+	def := p.r.defs.Compartment(p.req.Compartment)
+	if def == nil {
+		return false
+	}
+	sp := p.r.Param(resourceType, code)
+	return slices.Contains(def.Params[resourceType], code) || sp != nil && sp.Type == "reference" && slices.Equal(sp.Targets, []string{def.Name}) ||
+		resourceType == def.Name && code == "_id"
 }
 
 // Combinations writes Rules.Combinations for people.

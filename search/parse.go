@@ -24,8 +24,9 @@ type parser struct {
 	used     []string // codes of the search, for Rules.Combinations
 	searched []string // the resource types that are asked for
 	reading  []reading
-	inside   []cond // of contained resources, where their containers are asked for
-	current  string // name of the parameter that is being read
+	near     *positions // that near asks for
+	inside   []cond     // of contained resources, where their containers are asked for
+	current  string     // name of the parameter that is being read
 	notes    []fhir.Issue
 }
 
@@ -33,7 +34,7 @@ type parser struct {
 // 400 that name the parameter and say what would be right. Without Strict,
 // parameters that the server does not know are left out, each with an issue.
 func (r *Registry) Parse(req Request) (*Query, []fhir.Issue, error) {
-	p := &parser{r: r, req: req, lim: req.Limits.withDefaults(), now: req.Now}
+	p := &parser{r: r, req: req, lim: req.Limits.withDefaults(), now: req.Now, near: &positions{}}
 	if p.now.IsZero() {
 		p.now = time.Now()
 	}
@@ -50,6 +51,9 @@ func (r *Registry) Parse(req Request) (*Query, []fhir.Issue, error) {
 		}
 	}
 	if err := p.combination(); err != nil {
+		return nil, nil, err
+	}
+	if err := p.sortedByDistance(); err != nil {
 		return nil, nil, err
 	}
 	p.containers()

@@ -100,7 +100,7 @@ func (p *parser) containers() {
 		return
 	}
 	types := p.searched
-	own := &scan{rel: Resource, types: types, unique: true, order: rankToken, where: func(c *compilation, a string) string {
+	own := &scan{rel: Resource, types: types, unique: true, order: rankOpen, where: func(c *compilation, a string) string {
 		return in(c, a+".rtype", c.numbers(types))
 	}}
 	q.conds = []cond{either([]cond{both(append([]cond{own}, q.conds...)), inside})}

@@ -26,14 +26,20 @@ func (q *Query) plan() plan {
 	p := plan{driver: conds[best], selective: conds[best].rank() <= selective}
 	if !p.selective {
 		switch k := conds[best].(type) {
-		case *chain, *reverse, *within, allOf:
+		case *chain, *reverse, allOf:
 			return plan{rest: conds}
 		case *scan:
 			if k.order >= rankOpen || k.rel == Text {
 				return plan{rest: conds}
 			}
-		case anyOf:
-			return plan{rest: conds}
+		case anyOf: // a search for what is contained, or contains: see containers
+			if !slices.ContainsFunc(k, func(o cond) bool { _, ok := o.(*within); return ok }) {
+				return plan{rest: conds}
+			}
+		case *within:
+			if k.cond == nil {
+				return plan{rest: conds}
+			}
 		}
 	}
 	p.rest = slices.Delete(conds, best, best+1)

@@ -212,6 +212,8 @@ func TestRules(t *testing.T) {
 	reg.Restrict(map[string]Rules{
 		"Observation": {Params: []string{"patient", "code", "category"}, Includes: []string{"Observation:patient"}, RevIncludes: []string{}, Combinations: [][]string{{"patient"}, {"code", "category"}}},
 		"Patient":     {Combinations: [][]string{{}, {"identifier"}}},
+		// subject, by which the compartment goes, is not enough
+		"DiagnosticReport": {Combinations: [][]string{{"subject", "category"}}},
 	})
 	for text, fault := range map[string]string{
 		"Observation?patient=1":                                      "",
@@ -233,6 +235,19 @@ func TestRules(t *testing.T) {
 		"Observation?patient=1&_sort=date":                                  "does not let",
 		"Observation?patient=1&_sort=-_lastUpdated":                         "",
 		"Observation?patient=1&category:not=x&code:missing=false&_count=10": "",
+		"Patient/1/Observation":                                             "", // as patient=1
+		"Patient/1/Observation?code=1":                                      "",
+		"Patient/1/Observation?code=1&status=final":                         "does not let",
+		"Practitioner/1/Observation?code=1":                                 "must use one of",
+		"Practitioner/1/Observation?code=1&category=2":                      "",
+		"Patient/1/DiagnosticReport?code=1":                                 "must use one of",
+		"Patient/1/DiagnosticReport?code=1&category=2":                      "",
+		"Patient/1/*?_lastUpdated=gt2020":                                   "must use one of",
+		"Observation?patient=1&_contained=true":                             "",
+		"Observation?code=1&_contained=true":                                "must use one of",
+		"Observation?patient=1&status=final&_contained=both":                "does not let",
+		"Observation?_type=Patient&_contained=true&patient=1":               "belongs to",
+		"Condition?patient=1&_contained=true&_include=Patient:*":            "",
 	} {
 		_, _, err := reg.Parse(request(text))
 		if fault == "" && err != nil || fault != "" && (fhir.AsError(err) == nil || !strings.Contains(err.Error(), fault)) {

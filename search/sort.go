@@ -12,13 +12,14 @@ import (
 // How _sort works (R4 search, "Sorting"): a resource is sorted by its least
 // value ascending and by its greatest descending, and comes last where it has
 // none. Dates sort by the beginning of their range, quantities by their number,
-// strings as folded, tokens by code, references by the target's id. A chain
+// strings as folded, tokens by code, references by the target's id, near by the
+// distance to the positions that the search has in near. A chain
 // (patient.family, subject:Patient.birthdate) sorts by the values of what is
 // referred to; R4 has no such key, but other servers do.
 
 // sorter tells where the value of a sort key is found.
 type sorter struct {
-	kind    string // id, lu, mark, extreme, token, code (a token of which a resource has one), ref
+	kind    string // id, lu, mark, extreme, token, code (a token of which a resource has one), ref, distance
 	rel     Relation
 	column  string
 	sqlType string
@@ -27,6 +28,8 @@ type sorter struct {
 	// ref, in a chain: the types it goes to, and what is looked at there.
 	targets []string
 	next    *sorter
+	// distance: from where
+	near *positions
 }
 
 // sortColumn is a key of the statement being made.
@@ -62,6 +65,9 @@ func (c *compilation) sortRows(s sorter, desc bool, rid string, types []string) 
 	case "mark", "extreme":
 		rel, x := c.from(s.rel, types, "x")
 		return x + "." + s.column, rel, and(x+".rid = "+rid, in(c, x+".k", s.keys), x+"."+mark(desc))
+	case "distance":
+		rel, x := c.from(Quantity, types, "x")
+		return s.near.distance(c, x), rel, and(x+".rid = "+rid, in(c, x+".k", s.keys))
 	case "token", "code":
 		tok, x := c.from(Token, types, "x")
 		dict, v := c.from(Dictionary, nil, "v")
@@ -378,6 +384,8 @@ func (c *compilation) cursorArg(k sortColumn) string {
 		return c.arg(v)
 	case "numeric":
 		return c.number(*k.cursor)
+	case "float8":
+		return c.arg(*k.cursor) + "::float8"
 	case "timestamptz":
 		v, _ := strconv.ParseInt(*k.cursor, 10, 64)
 		return c.args.Add(time.UnixMicro(v).UTC()) + "::timestamptz"
@@ -441,6 +449,8 @@ func (p *parser) sorter(types []string, code, name string) (sorter, error) {
 			}
 		case "reference":
 			one = sorter{kind: "ref", rel: Ref, sqlType: "text"}
+		case "special":
+			one = sorter{kind: "distance", rel: Quantity, sqlType: "float8", near: p.near}
 		default:
 			return sorter{}, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a parameter of type %s has no order; sort by one of its parts", name, sp.Type)
 		}
@@ -459,6 +469,20 @@ func (p *parser) sorter(types []string, code, name string) (sorter, error) {
 		}
 	}
 	return s, nil
+}
+
+// sortedByDistance checks that a search which sorts by near says near what.
+func (p *parser) sortedByDistance() error {
+	for _, k := range p.q.Sort {
+		by := &k.by
+		for by.next != nil {
+			by = by.next
+		}
+		if by.kind == "distance" && len(p.near.at) == 0 {
+			return fhir.Errorf(400, fhir.CodeInvalid, "_sort=%s: the distance is measured from the position in the search parameter near, which is missing", k.Code)
+		}
+	}
+	return nil
 }
 
 // chainedSorter reads a key head.tail, where head is a reference parameter with

@@ -115,7 +115,7 @@ func (p *parser) special(ps []*Param, types []string, modifier, name, value stri
 		return nil, true, fhir.Errorf(400, fhir.CodeNotSupported, "_query is not supported: the server has no named queries; search by parameters, with chains, _has and _filter")
 	}
 	if ps[0].Type == "special" && modifier == "" {
-		k, err = p.near(ps, types, name, value)
+		k, err = p.nearCond(ps, types, name, value)
 		return k, true, err
 	}
 	return nil, false, nil
@@ -149,10 +149,32 @@ const earth = 6371.0088
 // nearDefault is the distance in kilometres where a client gives none.
 const nearDefault = 50.0
 
+// position is a place on the earth, in degrees.
+type position struct{ lat, lon float64 }
+
+// positions are those that a search has in near.
+type positions struct{ at []position }
+
+// distance is the way in kilometres to the position in a row of Quantity.
+func (at position) distance(c *compilation, a string) string {
+	half := func(from, to string) string { return "power(sind((" + from + " - " + to + ") / 2), 2)" }
+	x, y, lat, lon := a+".lo::float8", a+".hi::float8", c.float(at.lat), c.float(at.lon)
+	return "2 * " + c.float(earth) + " * asin(sqrt(least(1, " + half(x, lat) + " + cosd(" + x + ") * cosd(" + lat + ") * " + half(y, lon) + ")))"
+}
+
+// distance is the way to the nearest of them.
+func (p *positions) distance(c *compilation, a string) string {
+	ways := make([]string, len(p.at))
+	for i, at := range p.at {
+		ways[i] = at.distance(c, a)
+	}
+	return "least(" + strings.Join(ways, ", ") + ")"
+}
+
 // near reads latitude|longitude[|distance[|unit]] (R4 location.html): locations
 // within the distance over the surface of the earth. Without a distance it is
 // 50 km; without a unit, kilometres.
-func (p *parser) near(ps []*Param, types []string, name, value string) (cond, error) {
+func (p *parser) nearCond(ps []*Param, types []string, name, value string) (cond, error) {
 	values, err := p.values(name, value)
 	if err != nil {
 		return nil, err
@@ -196,14 +218,13 @@ func (p *parser) near(ps []*Param, types []string, name, value string) (cond, er
 		}
 		s := &scan{rel: Quantity, types: types, keys: v.keys(), order: rankBounded}
 		margin := dist / earth * 180 / math.Pi
+		at := position{lat, lon}
 		s.where = func(c *compilation, a string) string {
-			num := func(f float64) string { return c.arg(strconv.FormatFloat(f, 'g', -1, 64)) + "::float8" }
 			between := and(a+".lo >= "+c.number(strconv.FormatFloat(lat-margin-1e-6, 'f', 9, 64)), a+".lo <= "+c.number(strconv.FormatFloat(lat+margin+1e-6, 'f', 9, 64)))
-			half := func(from, to string) string { return "power(sind((" + from + " - " + to + ") / 2), 2)" }
-			x, y := a+".lo::float8", a+".hi::float8"
-			return and(between, "2 * "+num(earth)+" * asin(sqrt(least(1, "+half(x, num(lat))+" + cosd("+x+") * cosd("+num(lat)+") * "+half(y, num(lon))+"))) <= "+num(dist))
+			return and(between, at.distance(c, a)+" <= "+c.float(dist))
 		}
 		parts = append(parts, s)
+		p.near.at = append(p.near.at, at)
 	}
 	return either(parts), nil
 }

@@ -199,9 +199,9 @@ SELECT d1.rid AS rid, d1.lu AS k1 FROM (SELECT * FROM resource WHERE op <> 4) AS
 -- $4 []int16 [96 103]
 
 ### Medication?_contained=true&code=http://codes|1
-SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE EXISTS (SELECT 1 FROM (SELECT i.rid, i.rk, r.lu, r.version, i.rtype, i.fhir_id, r.body->'contained'->i.ord AS body, r.body_text, i.container, r.rtype AS box_type, r.fhir_id AS box_id FROM idx_contained i JOIN (SELECT * FROM resource WHERE op <> 4) r ON r.rid = i.container) AS x2 WHERE x2.container = d1.rid AND x2.rtype = $3::int2 AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p3 WHERE p3.rid = x2.rid AND p3.h = $2::int8)) ORDER BY rid DESC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.rid DESC
+SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
+SELECT rid FROM (SELECT DISTINCT x1.container AS rid FROM (SELECT d2.rid AS rid FROM (SELECT * FROM idx_token) AS d2 WHERE d2.h = $2::int8) sx1 JOIN (SELECT i.rid, i.rk, r.lu, r.version, i.rtype, i.fhir_id, r.body->'contained'->i.ord AS body, r.body_text, i.container, r.rtype AS box_type, r.fhir_id AS box_id FROM idx_contained i JOIN (SELECT * FROM resource WHERE op <> 4) r ON r.rid = i.container) AS x1 ON x1.rid = sx1.rid WHERE x1.rtype = $3::int2) f ORDER BY rid DESC LIMIT $1::int8
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 int64 -5636034040016607681
 -- $3 int16 75
