@@ -10,6 +10,7 @@ import (
 const (
 	WithDeleted = withDeleted
 	Superseded  = superseded
+	Contained   = contained
 )
 
 // Unscope takes the caller's predicate out of a relation until restore is

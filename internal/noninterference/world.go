@@ -108,7 +108,7 @@ func build(url string, people []map[string]any) error {
 			return err
 		}
 	}
-	more := slices.Concat(lists(all), codes(), people)
+	more := slices.Concat(lists(all), codes(), guests(), people)
 	for _, r := range more {
 		label(r, labelsOf(r))
 		if err := send(&interaction.Request{Kind: interaction.Update, Type: r["resourceType"].(string), ID: r["id"].(string), Body: encode(r)}); err != nil {
