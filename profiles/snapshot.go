@@ -9,9 +9,10 @@ import (
 	"ingle/fhir"
 )
 
-// withSnapshot makes the snapshot of a profile that has only a differential.
+// withSnapshot makes the snapshot of a profile or type that has only a
+// differential.
 func (e *engine) withSnapshot(s *structure, making []string) (*structure, error) {
-	if !s.isProfile() || len(s.differential) == 0 && s.base == "" {
+	if s.derivation == "" || s.base == "" {
 		return s, nil
 	}
 	src, _, err := e.generate(s.node, making)
@@ -49,11 +50,16 @@ func (e *engine) generate(n fhir.Node, making []string) (src []byte, faults []st
 		return nil, nil, fmt.Errorf("profiles: the base of %s, %s, has no elements", url, baseURL)
 	}
 	g := &generator{e: e, url: url, making: making, byID: map[string]*snap{}}
+	add := g.merge
 	for _, el := range base.snapshot {
 		g.append(snapOf(el.node))
 	}
+	if n.Get("derivation").Text() == "specialization" {
+		g.rename(base.snapshot[0].path, n.Get("type").Text())
+		add = g.define
+	}
 	for d := n.Get("differential").Get("element").First(); d.Valid(); d = d.Next() {
-		if fault := g.merge(d); fault != "" {
+		if fault := add(d); fault != "" {
 			faults = append(faults, fault)
 		}
 	}
@@ -424,11 +430,8 @@ func (v *Validator) Snapshot(doc *fhir.Doc) ([]byte, error) {
 	if n.Get("resourceType").Text() != "StructureDefinition" {
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "a StructureDefinition is needed to make a snapshot of, not a %s", n.Get("resourceType").Text())
 	}
-	if n.Get("derivation").Text() != "constraint" {
-		if n.Get("snapshot").Get("element").Len() > 0 {
-			return doc.Source(), nil
-		}
-		return nil, fhir.Errorf(422, fhir.CodeNotSupported, "a snapshot can be made of a constraint on a type, not of a definition of one").At("StructureDefinition.derivation")
+	if n.Get("derivation").Text() != "constraint" && n.Get("snapshot").Get("element").Len() > 0 {
+		return doc.Source(), nil
 	}
 	src, faults, err := v.current().generate(n, nil)
 	if err != nil {

@@ -43,7 +43,7 @@ func (s *Survey) Add(ctx context.Context, reference string, doc *fhir.Doc) {
 	typ := n.Get("resourceType").Text()
 	s.seen++
 	failures := onlyErrors(s.v.ValidateNode(ctx, n, Request{Profiles: []string{}, Around: s.around}))
-	s.count(sdPrefix+typ, len(failures) == 0)
+	s.count(s.v.current().typeURL(typ), len(failures) == 0)
 	known := map[string]bool{}
 	for _, is := range failures {
 		known[is.Diagnostics+is.Expression[0]] = true

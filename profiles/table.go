@@ -80,7 +80,8 @@ func (e *engine) table(name string) *table {
 	if t, ok := e.tables.Load(name); ok {
 		return t.(*table)
 	}
-	if e.lacks("StructureDefinition", sdPrefix+name) {
+	url := e.typeURL(name)
+	if e.lacks("StructureDefinition", url) {
 		return nil
 	}
 	t, err := e.compileTable(name)
@@ -88,15 +89,23 @@ func (e *engine) table(name string) *table {
 		return nil
 	}
 	tables := &e.tables
-	if _, ok := e.reg.defs.CanonicalOf("StructureDefinition", sdPrefix+name); ok {
+	if _, ok := e.reg.defs.CanonicalOf("StructureDefinition", url); ok {
 		tables = &e.coreTables
 	}
 	actual, _ := tables.LoadOrStore(name, t)
 	return actual.(*table)
 }
 
+// typeURL is the canonical URL of the definition of a type.
+func (e *engine) typeURL(name string) string {
+	if a := e.reg.defs.Added(name); a != nil {
+		return a.URL
+	}
+	return sdPrefix + name
+}
+
 func (e *engine) compileTable(name string) (*table, error) {
-	s, err := e.structure(sdPrefix + name)
+	s, err := e.structure(e.typeURL(name))
 	if err != nil || s == nil {
 		return nil, err
 	}
