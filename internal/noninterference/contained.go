@@ -10,14 +10,15 @@ import (
 // alike everywhere, so that a search which reads one row too many tells.
 func guests() (out []map[string]any) {
 	for i := range 60 {
-		inside := []any{
-			map[string]any{"resourceType": "Medication", "id": "m", "status": []string{"active", "inactive"}[i%2],
-				"code":         map[string]any{"coding": []any{map[string]any{"system": "http://codes.test/mixture", "code": fmt.Sprintf("c%d", i%5)}}},
-				"manufacturer": map[string]any{"reference": "#o"}},
-			map[string]any{"resourceType": "Organization", "id": "o", "name": fmt.Sprintf("Maker %d", i%7)},
+		mixture := map[string]any{"resourceType": "Medication", "id": "m", "status": []string{"active", "inactive"}[i%2],
+			"code": map[string]any{"coding": []any{map[string]any{"system": "http://codes.test/mixture", "code": fmt.Sprintf("c%d", i%5)}}}}
+		inside := []any{mixture}
+		if i%2 == 0 {
+			mixture["manufacturer"] = map[string]any{"reference": "#o"}
+			inside = append(inside, map[string]any{"resourceType": "Organization", "id": "o", "name": fmt.Sprintf("Maker %d", i%7)})
 		}
 		out = append(out, map[string]any{"resourceType": "MedicationRequest", "id": fmt.Sprintf("guest%d", i), "status": "active", "intent": "order",
-			"contained": inside[:1+i%2], "medicationReference": map[string]any{"reference": "#m"},
+			"contained": inside, "medicationReference": map[string]any{"reference": "#m"},
 			"subject": map[string]any{"reference": fmt.Sprintf("Patient/demo-p%02d", 1+i%24)}})
 	}
 	return out
