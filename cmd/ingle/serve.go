@@ -48,8 +48,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	log := logger(c.Log)
 	name, built := build()
 	log.Info("starting", "version", name, "configuration", c)
-	// The heap is small, and garbage would make it look large: collect often.
-	debug.SetGCPercent(60)
+	debug.SetGCPercent(60) // the start leaves much garbage
 
 	access := authorization(c)
 	warnings, err := access.Warnings(c.Listen)
@@ -133,6 +132,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	beside.Go(func() { known.prepared.Run(serving, log) })
 	beside.Go(func() { work(serving, db, registry, log) })
 	beside.Go(func() { settle(serving, limits, db, log) })
+	beside.Go(func() { giveBack(serving) })
 	defer func() { stop(); beside.Wait() }()
 	if c.Demo {
 		if err := loadDemo(ctx, db, service, base, out); err != nil && ctx.Err() == nil {
