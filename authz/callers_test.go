@@ -24,6 +24,7 @@ var systemCallers = map[string]string{
 	"interaction/op_reindex.go reindex":         "does so for administrators, who get counts alone",
 	"cmd/ingle/relabel.go relabel":              "moves whole projects; who runs it has the database itself",
 	"cmd/ingle/knowledge.go conformance":        "profiles, value sets and search parameters steer validation and search for everybody; no caller sees them by it",
+	"cmd/ingle/types.go resource-types":         "asks whether there is any resource of a type whose definition is to go, seen by the caller or not",
 	"cmd/ingle/knowledge.go terminology":        "compiles every stored code system and value set; each caller still finds only those it may see",
 }
 

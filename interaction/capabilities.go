@@ -236,7 +236,11 @@ func interactions(j *jsonText, codes ...string) {
 func (s *Service) resourceCapability(j *jsonText, t string, includes, revincludes []string) {
 	j.open("", '{')
 	j.text("type", t)
-	j.text("profile", "http://hl7.org/fhir/StructureDefinition/"+t)
+	profile := "http://hl7.org/fhir/StructureDefinition/" + t
+	if a := s.cfg.Definitions.Added(t); a != nil {
+		profile = a.URL
+	}
+	j.text("profile", profile)
 	if must := s.combinations(t); must != "" {
 		j.text("documentation", must)
 	}

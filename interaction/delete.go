@@ -33,7 +33,11 @@ func (s *Service) delete(ctx context.Context, session *store.Session, req *Reque
 		if changes = nil; old == nil || old.Deleted() {
 			return nil
 		}
-		changes = []store.Change{s.deletion(old)}
+		change, err := s.deletion(ctx, old)
+		if err != nil {
+			return err
+		}
+		changes = []store.Change{change}
 		return st.Write(ctx, changes)
 	})
 	if err != nil {
@@ -43,8 +47,13 @@ func (s *Service) delete(ctx context.Context, session *store.Session, req *Reque
 }
 
 // deletion is the change that deletes a resource.
-func (s *Service) deletion(old *store.Resource) store.Change {
-	return store.Change{Op: store.OpDelete, Old: old, Type: old.Type, ID: old.ID, Version: old.Version + 1, LastUpdated: s.db.Time(old), Labels: old.Labels}
+func (s *Service) deletion(ctx context.Context, old *store.Resource) (store.Change, error) {
+	if s.cfg.Deletable != nil {
+		if err := s.cfg.Deletable(ctx, old.Type, old.ID); err != nil {
+			return store.Change{}, err
+		}
+	}
+	return store.Change{Op: store.OpDelete, Old: old, Type: old.Type, ID: old.ID, Version: old.Version + 1, LastUpdated: s.db.Time(old), Labels: old.Labels}, nil
 }
 
 // deleteWhere is the conditional delete.
@@ -87,7 +96,11 @@ func (s *Service) deletions(ctx context.Context, r reader, req *Request, c *crit
 		if err := req.mayReplace(m); err != nil {
 			return nil, err
 		}
-		changes = append(changes, s.deletion(m))
+		change, err := s.deletion(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, change)
 	}
 	return changes, nil
 }

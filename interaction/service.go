@@ -23,6 +23,9 @@ type Config struct {
 	Registry    *search.Registry
 	Definitions *fhir.Definitions
 	Validator   Validator // what is checked before a resource is stored; default the base definitions
+	// Deletable keeps a resource from being deleted by an error; nil for none. It
+	// must not need a connection of the store's own pool.
+	Deletable func(ctx context.Context, resourceType, id string) error
 
 	// UpdateCreate lets a PUT to an unknown id create the resource.
 	UpdateCreate bool

@@ -29,7 +29,7 @@ func (s *Service) runTransaction(ctx context.Context, tx txStore, w writer, b *t
 	if err := s.readTargets(ctx, tx, b, p); err != nil {
 		return nil, err
 	}
-	if err := s.deletesOf(b, p, matched); err != nil {
+	if err := s.deletesOf(ctx, b, p, matched); err != nil {
 		return nil, err
 	}
 	if err := s.identify(ctx, tx, b, p, matched); err != nil {
@@ -132,7 +132,7 @@ func (s *Service) readTargets(ctx context.Context, tx txStore, b *txBundle, p *t
 }
 
 // deletesOf makes the changes of the DELETE entries.
-func (s *Service) deletesOf(b *txBundle, p *txPlan, matched map[string][]*store.Resource) error {
+func (s *Service) deletesOf(ctx context.Context, b *txBundle, p *txPlan, matched map[string][]*store.Resource) error {
 	for i, te := range b.entries {
 		if te.req.Kind != Delete {
 			continue
@@ -156,7 +156,11 @@ func (s *Service) deletesOf(b *txBundle, p *txPlan, matched map[string][]*store.
 				return atEntry(overlap(old.Reference()), i)
 			}
 			p.deleted[old.Reference()] = true
-			changes = append(changes, s.deletion(old))
+			change, err := s.deletion(ctx, old)
+			if err != nil {
+				return atEntry(err, i)
+			}
+			changes = append(changes, change)
 		}
 		p.changes = append(p.changes, changes...)
 		p.results[i] = deleted(te.req, changes)

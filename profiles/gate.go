@@ -42,17 +42,18 @@ func (g Gate) Validate(ctx context.Context, resource fhir.Node, around Around) (
 	if !HasErrors(issues) {
 		return issues, nil
 	}
-	status := 422
+	status, base := 422, g.v.current().typeURL(resource.Get("resourceType").Text())
 	for i := range issues {
-		if g.v.breaksBase(&issues[i]) {
+		if g.v.breaksBase(&issues[i], base) {
 			status = 400
 		}
 	}
 	return nil, &fhir.Error{Status: status, Issues: issues}
 }
 
-// breaksBase tells an error of structure against a base definition.
-func (v *Validator) breaksBase(is *fhir.Issue) bool {
+// breaksBase tells an error of structure against a definition of FHIR, or the
+// resource's own: base.
+func (v *Validator) breaksBase(is *fhir.Issue, base string) bool {
 	if is.Severity != fhir.SeverityError && is.Severity != fhir.SeverityFatal {
 		return false
 	}
@@ -66,11 +67,7 @@ func (v *Validator) breaksBase(is *fhir.Issue) bool {
 	}
 	url, _ := splitCanonical(is.Source) // "…|4.0.1#ele-1"
 	name, ok := strings.CutPrefix(url, sdPrefix)
-	if !ok {
-		return false
-	}
-	t := v.current().table(name)
-	return t != nil
+	return url == base || ok && v.current().table(name) != nil
 }
 
 // Changed tells the registry of a stored conformance resource after the commit

@@ -13,10 +13,17 @@ type codeSystem struct {
 	complete bool // its content is complete, so other codes are wrong
 	foldCase bool
 	codes    map[string]struct{}
+	more     *fhir.Definitions // resource types that are added to FHIR's are codes too
 }
+
+// resourceTypes is the code system of FHIR's resource types.
+const resourceTypes = "http://hl7.org/fhir/resource-types"
 
 func (c *codeSystem) has(code []byte) bool {
 	if _, ok := c.codes[string(code)]; ok {
+		return true
+	}
+	if c.more != nil && c.more.Added(string(code)) != nil {
 		return true
 	}
 	if c.foldCase {
@@ -56,6 +63,9 @@ func (e *engine) readCodeSystem(url string) *codeSystem {
 		cs.complete = false
 	}
 	cs.add(n.Get("concept"))
+	if bare == resourceTypes {
+		cs.more = e.reg.defs
+	}
 	return cs
 }
 

@@ -28,6 +28,7 @@ type knowledge struct {
 	terminology *terminology.Service
 	prepared    *terminology.Preparation // compiles what is stored before it is asked for
 	parameters  *parameters              // search parameters that are stored
+	types       *types                   // resource types that are stored
 	stored      *store.Conformance       // what is stored, by canonical URL, as each caller may see it
 	log         *slog.Logger
 	labels      string              // system of the security labels
@@ -40,7 +41,8 @@ type knowledge struct {
 
 func newKnowledge(c *config.Config, defs *fhir.Definitions, registry *search.Registry, log *slog.Logger) (*knowledge, error) {
 	k := &knowledge{packages: profiles.NewRegistry(defs), all: profiles.NewRegistry(defs), log: log, labels: c.Auth.Labels.System, read: map[string]store.State{},
-		parameters: &parameters{registry: registry, log: log, byID: map[string]*parameter{}, ready: map[string]bool{}, failed: map[string]bool{}}}
+		parameters: &parameters{registry: registry, log: log, byID: map[string]*parameter{}, ready: map[string]bool{}, failed: map[string]bool{}},
+		types:      &types{defs: defs, registry: registry, log: log, byID: map[string]*fhir.AddedType{}}}
 	guide, err := ncpi.Package()
 	if err != nil {
 		return nil, err
@@ -67,7 +69,7 @@ func newKnowledge(c *config.Config, defs *fhir.Definitions, registry *search.Reg
 }
 
 // start makes the services that need the database.
-func (k *knowledge) start(c *config.Config, db *store.DB, defs *fhir.Definitions) (err error) {
+func (k *knowledge) start(ctx context.Context, c *config.Config, db *store.DB, defs *fhir.Definitions) (err error) {
 	if k.terminology, err = terminologyService(c, db); err != nil {
 		return err
 	}
@@ -78,8 +80,10 @@ func (k *knowledge) start(c *config.Config, db *store.DB, defs *fhir.Definitions
 	if err != nil {
 		return err
 	}
-	k.validator, err = profiles.New(k.all, rules, bindings{k.terminology, source})
-	return err
+	if k.validator, err = profiles.New(k.all, rules, bindings{k.terminology, source}); err != nil {
+		return err
+	}
+	return k.types.start(ctx, db, k.validator)
 }
 
 // source gives the terminology content that the caller of a session may use.
@@ -105,10 +109,11 @@ func (k *knowledge) committed(changes []store.Change) {
 // changed goes by a stored resource from now on, or no longer where body is
 // nil or it belongs to a project.
 func (k *knowledge) changed(resourceType, id string, body []byte) {
+	var doc *fhir.Doc
 	if body != nil && profiles.IsConformance(resourceType) {
-		doc, err := fhir.Parse(body, fhir.Limits{})
-		if err != nil || !authz.Steers(resourceType, authz.LabelPaths(doc, k.labels)) {
-			body = nil
+		var err error
+		if doc, err = fhir.Parse(body, fhir.Limits{}); err != nil || !authz.Steers(resourceType, authz.LabelPaths(doc, k.labels)) {
+			body, doc = nil, nil
 		}
 	}
 	if resourceType == "SearchParameter" {
@@ -116,6 +121,9 @@ func (k *knowledge) changed(resourceType, id string, body []byte) {
 	}
 	if err := k.all.Changed(resourceType, id, body); err != nil {
 		k.log.Warn("a stored conformance resource cannot be used", "resource", resourceType+"/"+id, "error", err)
+	}
+	if resourceType == "StructureDefinition" {
+		k.types.changed(id, doc)
 	}
 }
 
@@ -177,7 +185,16 @@ func (k *knowledge) readChanges(ctx context.Context, session *store.Session, typ
 			changed = append(changed, ref)
 		}
 	}
-	slices.Sort(changed)
+	slices.SortFunc(changed, func(a, b string) int { // what adds types before what is about them
+		const first = "StructureDefinition/"
+		if x, y := strings.HasPrefix(a, first), strings.HasPrefix(b, first); x != y {
+			if x {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
 	for refs := range slices.Chunk(changed, 100) {
 		found, err := session.ReadAll(ctx, refs)
 		if err != nil {

@@ -57,7 +57,7 @@ func relabel(ctx context.Context, c *config.Config, r store.Relabelling, out io.
 		return errors.New("set INGLE_DATABASE_URL to the database of the servers")
 	}
 	// what the servers index is indexed here too: the label may be a value of theirs
-	db, _, _, err := openStore(ctx, c, url, r4.Definitions(), logger(c.Log))
+	db, _, _, err := openStore(ctx, c, url, r4.Definitions().Extensible(), logger(c.Log))
 	if err != nil {
 		return err
 	}

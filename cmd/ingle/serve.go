@@ -69,7 +69,7 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 			return err
 		}
 	}
-	defs := r4.Definitions()
+	defs := r4.Definitions().Extensible()
 	db, registry, known, err := openStore(ctx, c, url, defs, log)
 	if err != nil {
 		return err
@@ -223,7 +223,7 @@ func openStore(ctx context.Context, c *config.Config, url string, defs *fhir.Def
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if err = known.start(c, db, defs); err == nil {
+	if err = known.start(ctx, c, db, defs); err == nil {
 		err = known.catchUp(ctx, db, defs)
 	}
 	if err != nil {

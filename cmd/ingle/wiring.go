@@ -82,7 +82,8 @@ func interactions(c *config.Config, db *store.DB, registry *search.Registry, def
 		Database:    db,
 		Registry:    registry,
 		Definitions: defs,
-		Validator:   gate{known.validator.Gate(), known.parameters},
+		Validator:   typeGate{gate{known.validator.Gate(), known.parameters}, known.types},
+		Deletable:   known.types.deletable,
 		Terminology: known.terminology,
 
 		TerminologySource: known.source(defs),
