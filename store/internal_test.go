@@ -36,6 +36,24 @@ func TestFromHoldsThePredicate(t *testing.T) {
 	}
 }
 
+// TestContainedGoByTheirContainer: rows of contained resources are given out only
+// with what contains them, whatever their own label says.
+func TestContainedGoByTheirContainer(t *testing.T) {
+	for _, types := range [][]string{{"#Medication"}, {"Medication", "#Medication"}} {
+		for rel := search.Resource; rel <= search.Text; rel++ {
+			if rel == search.Dictionary {
+				continue
+			}
+			var args search.Args
+			v := &visible{whole: true}
+			sql := v.From(rel, types, "x", &args)
+			if box := "(SELECT * FROM resource AS scope_row WHERE op <> 4 " + ScopeMark + " AND label = ANY($1::int4[])) AS scope_box ON scope_box.rid = scope_in.container"; !strings.Contains(sql, box) {
+				t.Errorf("relation %d: %s", rel, sql)
+			}
+		}
+	}
+}
+
 func TestRespelled(t *testing.T) {
 	for body, want := range map[string]bool{
 		`{"a":1.00,"b":"1e5 -0","c":-1,"d":[0,0.10,-0.5]}`: false,
