@@ -2,6 +2,7 @@ package authz
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +43,9 @@ func claimsOf(is *Issuer, cfg *Config, payload fhir.Node, now time.Time, asked b
 		return nil, err
 	}
 	if err := audience(is, payload.Get("aud")); err != nil {
+		return nil, err
+	}
+	if err := tenant(cfg, payload); err != nil {
 		return nil, err
 	}
 	if err := purpose(is, payload); err != nil {
@@ -103,6 +107,23 @@ func claimsOf(is *Issuer, cfg *Config, payload fhir.Node, now time.Time, asked b
 		}
 	}
 	return c, nil
+}
+
+// tenant checks that the token is for the tenant that is called: its claim names
+// the tenant, or there is no such claim and the tenant is the one without a name.
+// To a token of another tenant there is nothing here.
+func tenant(cfg *Config, payload fhir.Node) error {
+	if cfg.TenantClaim == "" {
+		return nil
+	}
+	named, ok := wordsOf(claim(payload, cfg.TenantClaim))
+	switch {
+	case !ok:
+		return refuse("the token's " + cfg.TenantClaim + " is neither a string nor an array of strings")
+	case slices.Contains(named, cfg.Tenant), len(named) == 0 && cfg.Tenant == "":
+		return nil
+	}
+	return fhir.Errorf(404, fhir.CodeNotFound, "there is nothing at this path for you")
 }
 
 // who finds the user. A token without one belongs to a client on its own, which
@@ -248,8 +269,9 @@ func optionalString(payload fhir.Node, name string) (string, bool) {
 }
 
 // words reads a claim that is a list in one string (RFC 8693) or an array.
-func words(payload fhir.Node, name string) ([]string, bool) {
-	n := payload.Get(name)
+func words(payload fhir.Node, name string) ([]string, bool) { return wordsOf(payload.Get(name)) }
+
+func wordsOf(n fhir.Node) ([]string, bool) {
 	switch n.Kind() {
 	case fhir.Invalid, fhir.Null:
 		return nil, true

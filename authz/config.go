@@ -46,6 +46,11 @@ type Config struct {
 	RequireScopes bool     // a token without any SMART scope is allowed nothing
 	PatientClaim  string   // the patient in context; default "patient"
 
+	// TenantClaim is the path of the claim with the tenants that a token is for, ""
+	// where there are none; Tenant is the one that is served here, "" for the
+	// tokens without the claim. Other tokens are answered with 404.
+	TenantClaim, Tenant string
+
 	// Policies take away from what is granted. They hold for the callers whose
 	// roles name them, and those of DefaultPolicies for everybody but administrators.
 	Policies        map[string]Policy

@@ -48,6 +48,7 @@ type Config struct {
 	CORSMaxAge        time.Duration  // how long they may keep a preflight; default 10 min
 	Audit             *slog.Logger   // gets a line for every interaction; nil: no trail
 
+	Tenants *Tenants // servers below this one's base; nil: none
 	// Wrap are further handlers around all of it, the first outermost.
 	Wrap []func(http.Handler) http.Handler
 	// Encodings are formats beside JSON.

@@ -49,7 +49,7 @@ func New(cfg Config) *Server {
 	if s.metrics != nil && !cfg.MetricsElsewhere {
 		get("/metrics", s.metrics.Handler().ServeHTTP)
 	}
-	s.handler = s.guard(s.networks(s.cors(s.wrapped(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.handler = s.tenants(s.guard(s.networks(s.cors(s.wrapped(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The FHIR base has one handler for every method and path: its routes
 		// are interaction.Service.Resolve's, which serves Bundles too, and sees
 		// paths as they were sent (an encoded slash is no slash).
@@ -58,7 +58,7 @@ func New(cfg Config) *Server {
 			return
 		}
 		e.ServeHTTP(w, r)
-	})))))
+	}))))))
 	if cfg.BasePath != "" {
 		get("/", s.home)
 	}

@@ -7,18 +7,17 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"ingle/authz"
 	"ingle/fhir"
-	"ingle/fhir/r4"
-	"ingle/interaction"
 	"ingle/internal/config"
 	"ingle/internal/postgres"
 	"ingle/migrations"
@@ -46,11 +45,11 @@ func serveCommand(settings func() (*config.Config, error)) *cobra.Command {
 // requests, store, private PostgreSQL.
 func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	log := logger(c.Log)
-	name, built := build()
+	name, _ := build()
 	log.Info("starting", "version", name, "configuration", c)
 	debug.SetGCPercent(60) // the start leaves much garbage
 
-	access := authorization(c)
+	access := authorization(c, "")
 	warnings, err := access.Warnings(c.Listen)
 	for _, w := range warnings {
 		log.Warn(w)
@@ -59,65 +58,46 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 		return err
 	}
 
-	url, stopPostgres, err := database(ctx, c, log)
+	url, tenantURL, stopPostgres, err := database(ctx, c, log)
 	if err != nil {
 		return err
 	}
 	defer stopPostgres()
-	if c.Migrate {
-		if err := migrateUp(ctx, c, url, log); err != nil {
-			return err
-		}
-	}
-	defs := r4.Definitions().Extensible()
-	db, registry, known, err := openStore(ctx, c, url, defs, log)
+	own, err := open(ctx, c, access, url, nil, log)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-
-	if job, err := catchUpExtraction(ctx, db, registry); err != nil {
-		return err
-	} else if job != 0 {
-		log.Warn("the index was made by another release or without full text: everything is indexed anew; until that is done, searches may miss resources", "job", job)
-	}
-
-	warnOfSearches(access, registry, log)
-	resolver, err := authz.New(access)
+	defer own.close()
+	others, err := tenants(ctx, c, own, tenantURL, log)
 	if err != nil {
 		return err
 	}
-	defer resolver.Close()
-
-	metrics := server.NewMetrics(db, name)
-	service, err := interaction.New(interactions(c, db, registry, defs, known, resolver.Labels(), metrics, interaction.Software{Name: "Ingle", Version: name, Built: built}))
-	if err != nil {
-		return err
-	}
-	defer service.Close() // before the store
-	for _, op := range operations(db, known, known.source(defs)) {
-		service.Register(op)
-	}
-	service.Register(service.ValidateStoredOperation(known.validator))
-	if err := known.install(ctx, db, service, orDefault(c.PublicURL, c.BasePath), c.Interaction.UpdateCreate && c.Interaction.ClientIDs == "any"); err != nil {
-		return err
+	for _, h := range others {
+		defer h.close()
 	}
 	limits, err := limiter(c)
 	if err != nil {
 		return err
 	}
 	if limits != nil {
-		if err := limits.Carry(ctx, db.Usage()); err != nil {
+		if err := limits.Carry(ctx, own.db.Usage()); err != nil {
 			return err
 		}
 	}
-	srv := server.New(listening(c, service, db, known, resolver, limits, metrics, log, name))
+	listens := own.listening(limits)
+	if len(others) > 0 {
+		listens.Tenants = &server.Tenants{Header: c.Tenants.Header, Named: map[string]http.Handler{}}
+		for name, h := range others {
+			listens.Tenants.Named[name] = server.New(h.listening(limits)).Handler()
+		}
+	}
+	srv := server.New(listens)
 
 	listener, err := listenSecured(ctx, c, log)
 	if err != nil {
 		return err
 	}
-	if err := serveMetrics(ctx, c, metrics); err != nil {
+	if err := serveMetrics(ctx, c, own.metrics); err != nil {
 		return err
 	}
 	base := orDefault(c.PublicURL, scheme(c)+shown(listener.Addr())+c.BasePath)
@@ -128,14 +108,15 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	defer stop()
 	go func() { served <- srv.Serve(serving, listener) }()
 	var beside sync.WaitGroup
-	beside.Go(func() { known.follow(serving, db, defs) })
-	beside.Go(func() { known.prepared.Run(serving, log) })
-	beside.Go(func() { work(serving, db, registry, log) })
-	beside.Go(func() { settle(serving, limits, db, log) })
+	own.run(serving, &beside)
+	for _, h := range others {
+		h.run(serving, &beside)
+	}
+	beside.Go(func() { settle(serving, limits, own.db, log) })
 	beside.Go(func() { giveBack(serving) })
 	defer func() { stop(); beside.Wait() }()
 	if c.Demo {
-		if err := loadDemo(ctx, db, service, base, out); err != nil && ctx.Err() == nil {
+		if err := loadDemo(ctx, own.db, own.service, base, out); err != nil && ctx.Err() == nil {
 			stop()
 			return errors.Join(err, <-served)
 		}
@@ -145,15 +126,17 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	return err
 }
 
-// database is where PostgreSQL is: as configured, or a private one.
-func database(ctx context.Context, c *config.Config, log *slog.Logger) (url string, stop func(), err error) {
+// database is where PostgreSQL is: as configured, or a private one; tenant tells
+// the same of the tenants' databases.
+func database(ctx context.Context, c *config.Config, log *slog.Logger) (url string, tenant func(name string) (string, error), stop func(), err error) {
+	named := func(name string) string { return c.Tenants.Named[name].DatabaseURL }
 	if c.Database.URL != "" {
-		return c.Database.URL, func() {}, nil
+		return c.Database.URL, func(name string) (string, error) { return named(name), nil }, func() {}, nil
 	}
 	log.Info("no INGLE_DATABASE_URL: starting a private PostgreSQL", "folder", filepath.Join(c.DataDir, "postgres"))
 	pg, err := postgres.Start(context.WithoutCancel(ctx), postgres.Options{Dir: filepath.Join(c.DataDir, "postgres"), BinDir: c.PostgresBin, Log: log})
 	if err != nil {
-		return "", nil, fmt.Errorf("start a private PostgreSQL (or set INGLE_DATABASE_URL): %w", err)
+		return "", nil, nil, fmt.Errorf("start a private PostgreSQL (or set INGLE_DATABASE_URL): %w", err)
 	}
 	stop = func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
@@ -162,11 +145,18 @@ func database(ctx context.Context, c *config.Config, log *slog.Logger) (url stri
 			log.Error("the private PostgreSQL did not stop cleanly", "error", err)
 		}
 	}
+	tenant = func(name string) (string, error) {
+		if url := named(name); url != "" {
+			return url, nil
+		}
+		name = "ingle_" + strings.ReplaceAll(name, "-", "_")
+		return pg.URL(name), pg.EnsureDatabase(ctx, name)
+	}
 	if err := pg.EnsureDatabase(ctx, "ingle"); err != nil {
 		stop()
-		return "", nil, err
+		return "", nil, nil, err
 	}
-	return pg.URL("ingle"), stop, nil
+	return pg.URL("ingle"), tenant, stop, nil
 }
 
 // migrateUp waits for the database to answer, and brings it up to date.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 
 	"ingle/authz"
@@ -17,7 +18,8 @@ import (
 
 // The functions here hand each room its part of the configuration.
 
-func authorization(c *config.Config) authz.Config {
+// authorization is for one tenant; "" is the server's own base.
+func authorization(c *config.Config, tenant string) authz.Config {
 	a := c.Auth
 	out := authz.Config{
 		Mode:            authz.Mode(a.Mode),
@@ -33,7 +35,9 @@ func authorization(c *config.Config) authz.Config {
 			CacheTTL:       a.Arborist.CacheTTL,
 			Timeout:        a.Arborist.Timeout,
 		},
-		Anonymous:     a.Anonymous,
+		Anonymous:     a.Anonymous && tenant == "",
+		TenantClaim:   c.Tenants.Claim,
+		Tenant:        tenant,
 		Roles:         map[string]authz.Role{},
 		RolesClaim:    a.RolesClaim,
 		DefaultRoles:  a.DefaultRoles,
@@ -68,10 +72,17 @@ func authorization(c *config.Config) authz.Config {
 	for name, r := range a.Roles {
 		out.Roles[name] = authz.Role{Paths: r.Paths, Methods: r.Methods, Unlabelled: r.Unlabelled, Admin: r.Admin, Policies: r.Policies}
 	}
+	forTenant := func(of []string) bool { return slices.Contains(of, tenant) || len(of) == 0 && tenant == "" }
 	for _, b := range a.Basic {
+		if !forTenant(b.Tenants) {
+			continue
+		}
 		out.Basic = append(out.Basic, authz.BasicUser{Name: b.Name, Password: b.Password, Roles: b.Roles, Client: b.Client})
 	}
 	for _, u := range a.Certificates {
+		if !forTenant(u.Tenants) {
+			continue
+		}
 		out.Certificates = append(out.Certificates, authz.CertificateUser{Name: u.Name, Match: u.Match, Roles: u.Roles, Client: u.Client})
 	}
 	return out

@@ -100,12 +100,14 @@ type BasicUser struct {
 	Password string   `key:"password" secret:"true" doc:"Hash of the password."`
 	Roles    []string `key:"roles" doc:"Its roles."`
 	Client   string   `key:"client" doc:"Arborist client whose grants it has instead."`
+	Tenants  []string `key:"tenants" doc:"Tenants that it may call, see tenants.named. Empty: base_path itself."`
 }
 
 // CertificateUser is a service that authenticates with a client certificate.
 type CertificateUser struct {
-	Name   string   `key:"name" doc:"Name of the principal."`
-	Match  string   `key:"match" doc:"cn:…, dns:…, uri:…, email:… or sha256:<hex of the certificate>."`
-	Roles  []string `key:"roles" doc:"Its roles."`
-	Client string   `key:"client" doc:"Arborist client whose grants it has instead."`
+	Name    string   `key:"name" doc:"Name of the principal."`
+	Match   string   `key:"match" doc:"cn:…, dns:…, uri:…, email:… or sha256:<hex of the certificate>."`
+	Roles   []string `key:"roles" doc:"Its roles."`
+	Client  string   `key:"client" doc:"Arborist client whose grants it has instead."`
+	Tenants []string `key:"tenants" doc:"Tenants that it may call, see tenants.named. Empty: base_path itself."`
 }

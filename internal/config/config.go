@@ -38,6 +38,7 @@ type Config struct {
 	Packages       []string       `key:"packages" doc:"FHIR packages (.tgz) to load at start: files, or folders of them."`
 
 	Database    Database    `key:"database" doc:"Where PostgreSQL is."`
+	Tenants     Tenants     `key:"tenants" doc:"Servers for several organizations in one process, each on a database of its own."`
 	TLS         TLS         `key:"tls" doc:"HTTPS by Ingle itself; behind a proxy that does it, leave these empty."`
 	Auth        Auth        `key:"auth" doc:"How callers are known and what decides what they may do."`
 	CORS        CORS        `key:"cors" doc:"What browser applications of other origins may do."`
@@ -57,6 +58,18 @@ type Database struct {
 	MigrateURL  string        `key:"migrate_url" secret:"url" doc:"Connection URL of the role that may change the schema. Empty: the same as url."`
 	PoolSize    int           `key:"pool_size" default:"0" min:"0" max:"1000" doc:"Connections kept open at most; 0 means four for each processor, at least 8."`
 	ConnectTime time.Duration `key:"connect_time" default:"30s" min:"1s" max:"10m" doc:"How long the start waits for the database to answer."`
+}
+
+// Tenants are further FHIR bases, each on its own database.
+type Tenants struct {
+	Named  map[string]Tenant `key:"named" doc:"The tenants by name: small letters, digits and hyphens. The FHIR base of acme is base_path/acme."`
+	Header string            `key:"header" default:"X-FHIR-TENANT-ID" doc:"Header that names a tenant in requests to base_path itself; Name:part takes part out of a header of the form part=value;…. Empty: only the path does."`
+	Claim  string            `key:"claim" doc:"Path of the claim that names the tenants a token is for. A token without it is for base_path itself. Needed unless auth.mode=open."`
+}
+
+// Tenant is one of them.
+type Tenant struct {
+	DatabaseURL string `key:"database_url" secret:"url" doc:"Its database, shared with nobody. May be empty where Ingle runs a private PostgreSQL, which then makes one."`
 }
 
 // TLS lets Ingle itself speak HTTPS.

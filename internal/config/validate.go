@@ -60,6 +60,7 @@ func (c *Config) validate() []error {
 		fault(fmt.Sprintf("cors.origins[%d]", i), c.checkOrigin(origin))
 	}
 	c.validateAuth(fault)
+	c.validateTenants(fault)
 	c.Terminology.validate(fault)
 	return faults
 }
