@@ -54,14 +54,19 @@ func (tx *Tx) Amend(ctx context.Context, c Change) error {
 	var row columns
 	row.add(c.Old.rid, &c, label, 0)
 	index := newIndexChanges()
-	index.replace(c.Old.rid, label, tx.oldRows(c.Old), c.Rows, label == c.Old.label)
+	old := tx.oldRows(c.Old)
+	about := newConcerns()
+	about.add(&tx.db.consent, &c, c.Old.rid, old)
+	index.replace(c.Old.rid, label, old, c.Rows, label == c.Old.label)
 
 	b := &pgx.Batch{}
+	about.queueLocks(b)
 	if err := tx.queueNarrow(ctx, b, changes, false); err != nil {
 		return err
 	}
 	b.Queue(amendResources, row.rid, row.version, row.label, row.body, row.text)
 	index.queue(b)
+	about.queue(b, &tx.db.consent)
 	if err := tx.queueNarrow(ctx, b, changes, true); err != nil {
 		return err
 	}

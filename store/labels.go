@@ -12,7 +12,8 @@ import (
 )
 
 // labelSet is the process's copy of table label: interned sets of
-// security-label paths. Sets are added, never changed or removed.
+// security-label paths. Sets are added, never changed or removed. Those of what
+// is withheld hold withheldPath.
 type labelSet struct {
 	mu     sync.RWMutex
 	byID   map[int32][]string
@@ -58,9 +59,10 @@ func (s *labelSet) paths(ctx context.Context, q querier, id int32) ([]string, er
 	}
 	for range 2 {
 		s.mu.RLock()
-		paths, ok := s.byID[id]
+		set, ok := s.byID[id]
 		s.mu.RUnlock()
 		if ok {
+			paths, _ := withheld(set)
 			return paths, nil
 		}
 		if err := s.load(ctx, q); err != nil {
@@ -98,8 +100,8 @@ func (s *labelSet) intern(ctx context.Context, q querier, paths []string) (int32
 }
 
 // granted returns the ids of the sets that a grant covers, sorted, and how many
-// sets there are.
-func (s *labelSet) granted(ctx context.Context, q querier, g authz.Grant) (ids []int32, known int, err error) {
+// sets there are. What is withheld is among them if all is true.
+func (s *labelSet) granted(ctx context.Context, q querier, g authz.Grant, all bool) (ids []int32, known int, err error) {
 	s.mu.RLock()
 	stale := time.Since(s.loaded) > labelsFresh
 	s.mu.RUnlock()
@@ -111,8 +113,9 @@ func (s *labelSet) granted(ctx context.Context, q querier, g authz.Grant) (ids [
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	ids = []int32{}
-	for id, paths := range s.byID {
-		if g.AllowsPaths(paths) {
+	for id, set := range s.byID {
+		paths, hidden := withheld(set)
+		if (all || !hidden) && g.AllowsPaths(paths) {
 			ids = append(ids, id)
 		}
 	}

@@ -221,6 +221,9 @@ func (m *relabelling) batch(ctx context.Context, rel search.Relation, after, end
 			}
 		}
 		moved.index.queue(b)
+		if t := &m.s.db.consent; t.enforced { // decisions may be about paths
+			b.Queue(`SELECT ingle_withhold($1::int8[], $2::int4[], $3::int2, $4::bool)`, moved.row.rid, t.inside, t.patient, t.otherwise)
+		}
 	}
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return 0, domain(ctx, err)

@@ -31,6 +31,10 @@ type Options struct {
 	CheckReferences bool          // refuse a write whose literal references do not resolve
 	CheckReferrers  bool          // refuse to delete what others refer to
 
+	// Consent enforces the Consents of patients: ConsentOptOut or ConsentOptIn; ""
+	// does not. All servers of a database have the same, see EnforceConsent.
+	Consent string
+
 	// Committed is told the changes of each write after its commit, by the
 	// goroutine that wrote; nil for nobody. Other servers on the database do not
 	// tell it of theirs.
@@ -55,6 +59,7 @@ type DB struct {
 	ids       ridBlock
 	labels    labelSet
 	tokens    tokenCache
+	consent   consentTerms
 	cursorKey []byte
 }
 
@@ -119,6 +124,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	db := &DB{pool: pool, side: side, opts: o, reg: o.Registry, defs: o.Defs}
+	db.consent = db.consentTerms()
 	if err := db.check(ctx); err != nil {
 		db.Close()
 		return nil, err

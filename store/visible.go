@@ -69,11 +69,12 @@ func (r *reader) visible(ctx context.Context, m authz.Method) (*visible, error) 
 	if err := r.db.tokens.refreshLinks(ctx, r.db.side); err != nil {
 		return nil, domain(ctx, err)
 	}
-	v := &visible{db: r.db, all: g.All, whole: n.Allowed && !n.Restricted(), scope: r.scope, method: m}
-	if g.All {
+	sees := r.seesWithheld()
+	v := &visible{db: r.db, all: g.All && sees, whole: n.Allowed && !n.Restricted(), scope: r.scope, method: m}
+	if v.all {
 		return v, nil
 	}
-	labels, known, err := r.db.labels.granted(ctx, r.db.side, g)
+	labels, known, err := r.db.labels.granted(ctx, r.db.side, g, sees)
 	if err != nil {
 		return nil, domain(ctx, err)
 	}

@@ -210,6 +210,7 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 		refs    = map[string]bool{} // literal references of what is written
 		deleted []string
 		fresh   int
+		about   = newConcerns()
 	)
 	for i := range changes {
 		if changes[i].Old == nil {
@@ -240,21 +241,27 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 		}
 		switch {
 		case c.Old == nil:
+			about.add(&r.db.consent, c, rids[0], nil)
 			created.add(rids[0], c, label, r.db.defs.TypeNumber(c.Type))
 			index.create(rids[0], label, c.Rows)
 			rids = rids[1:]
 		case c.Op == OpDelete:
+			about.add(&r.db.consent, c, c.Old.rid, r.oldConsent(c.Old))
 			changed.add(c.Old.rid, c, label, 0)
 			index.remove(c.Old.rid, containedIn(c.Old.rid, c.Old.stored()))
 		case c.Old.Deleted():
+			about.add(&r.db.consent, c, c.Old.rid, nil)
 			changed.add(c.Old.rid, c, label, 0)
 			index.create(c.Old.rid, label, c.Rows)
 		default:
+			old := r.oldRows(c.Old)
+			about.add(&r.db.consent, c, c.Old.rid, old)
 			changed.add(c.Old.rid, c, label, 0)
-			index.replace(c.Old.rid, label, r.oldRows(c.Old), c.Rows, label == c.Old.label)
+			index.replace(c.Old.rid, label, old, c.Rows, label == c.Old.label)
 		}
 	}
 	r.queueLocks(b, refs, deleted)
+	about.queueLocks(b)
 	if err := r.queueNarrow(ctx, b, changes, false); err != nil {
 		return nil, err
 	}
@@ -265,6 +272,7 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 		b.Queue(replaceResources, changed.rid, changed.old, changed.lu, changed.version, changed.label, changed.op, changed.body, changed.text, changed.tx)
 	}
 	index.queue(b)
+	about.queue(b, &r.db.consent)
 	if err := r.queueNarrow(ctx, b, changes, true); err != nil {
 		return nil, err
 	}
@@ -284,6 +292,15 @@ func (r *reader) oldRows(old *Resource) *search.Rows {
 		return nil
 	}
 	return rows
+}
+
+// oldConsent is oldRows of a Consent that is deleted; nil for anything else, of
+// which nothing but that it goes matters.
+func (r *reader) oldConsent(old *Resource) *search.Rows {
+	if !r.db.consent.enforced || old.Type != "Consent" {
+		return nil
+	}
+	return r.oldRows(old)
 }
 
 // queueLocks keeps what is referred to from being deleted meanwhile, and what

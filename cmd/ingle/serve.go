@@ -208,6 +208,7 @@ func openStore(ctx context.Context, c *config.Config, url string, defs *fhir.Def
 		IdleInTx:        c.Limits.IdleTime,
 		CheckReferences: c.Interaction.IntegrityOnWrite,
 		CheckReferrers:  c.Interaction.IntegrityOnDelete,
+		Consent:         consent(c),
 		Committed:       known.committed,
 	})
 	if err != nil {

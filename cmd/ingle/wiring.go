@@ -88,6 +88,14 @@ func authorization(c *config.Config, tenant string) authz.Config {
 	return out
 }
 
+// consent is how the store enforces the Consents of patients.
+func consent(c *config.Config) string {
+	if c.Auth.Consent == "off" {
+		return ""
+	}
+	return c.Auth.Consent
+}
+
 func interactions(c *config.Config, db *store.DB, registry *search.Registry, defs *fhir.Definitions, known *knowledge, labels authz.Labels, m *server.Metrics, software interaction.Software) interaction.Config {
 	out := interaction.Config{
 		Database:    db,

@@ -53,7 +53,7 @@ const maxFailed = 5
 func (w *World) Pairs(t testing.TB, users []User) []*Pair {
 	t.Helper()
 	who := admit(t, users)
-	everything := w.serve(t, url(t), nil, nil, false)
+	everything := w.serve(t, url(t), nil, nil, User{})
 	rand.Reader = dice
 	out := make([]*Pair, len(users))
 	for i, u := range users {
@@ -66,19 +66,22 @@ func (w *World) Pairs(t testing.TB, users []User) []*Pair {
 		clock := func() time.Time { return time.UnixMilli(p.now.Load()) }
 		full, rest := url(t), url(t)
 		p.hidden = u.restrict(t, rest, everything)
-		p.whole = w.serve(t, full, resolver, clock, u.References)
-		p.part = w.serve(t, rest, resolver, clock, u.References)
+		p.whole = w.serve(t, full, resolver, clock, u)
+		p.part = w.serve(t, rest, resolver, clock, u)
 		out[i] = p
 	}
 	return out
 }
 
-// serve starts a server. A nil resolver is open to everybody.
-func (w *World) serve(t testing.TB, url string, resolver server.Resolver, now func() time.Time, references bool) http.Handler {
+// serve starts a server for a user. A nil resolver is open to everybody.
+func (w *World) serve(t testing.TB, url string, resolver server.Resolver, now func() time.Time, u User) http.Handler {
 	t.Helper()
 	defs := r4.Definitions()
 	db := storetest.OpenURL(t, url, func(o *store.Options) {
-		o.Registry, o.Now, o.MaxConns, o.CheckReferences = w.reg, now, 3, references
+		o.Registry, o.Now, o.MaxConns, o.CheckReferences = w.reg, now, 3, u.References
+		if u.Consent {
+			o.Consent = store.ConsentOptOut
+		}
 	})
 	words, err := terminology.New(terminology.Options{Concepts: db.Concepts(), NoCache: true})
 	if err != nil {
@@ -88,7 +91,7 @@ func (w *World) serve(t testing.TB, url string, resolver server.Resolver, now fu
 	source := func(_ context.Context, session *store.Session) (terminology.Source, error) {
 		return terminology.Sources{terminology.Definitions(defs), terminology.Stored(stored, session)}, nil
 	}
-	svc, err := interaction.New(interaction.Config{Database: db, Registry: w.reg, Definitions: defs, UpdateCreate: true, CheckReferrers: true, CheckReferences: references,
+	svc, err := interaction.New(interaction.Config{Database: db, Registry: w.reg, Definitions: defs, UpdateCreate: true, CheckReferrers: true, CheckReferences: u.References,
 		Terminology: words, TerminologySource: source, Software: interaction.Software{Built: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}})
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,8 @@ type User struct {
 	// Policy, if any, holds for the user. What it leaves of types by criteria is
 	// said in May as well.
 	Policy *authz.Policy
+	// Consent is enforced: what patients withhold is not seen, but by the patient.
+	Consent bool
 	// References are checked when something is written.
 	References bool
 
@@ -71,6 +73,9 @@ func Users() []User {
 		{Name: "policy", Read: []string{"/programs/a", "/open"}, Write: []string{"/programs/b"}, Policy: &authz.Policy{Resources: map[string]authz.Rule{
 			"Observation": {Criteria: []string{"category=laboratory", "patient=%patient"}, Write: []string{"status=final"}}, "Patient": {ReadOnly: true}, "Encounter": {Hidden: []string{"period"}}, "Practitioner": {}}},
 			May: map[string][]Condition{"Observation": {{Query: "category=laboratory"}, {Query: "patient=demo-p02"}}, "Patient": everything, "Encounter": everything, "Practitioner": everything}},
+		{Name: "consent", Read: []string{"/programs/a", "/open"}, Consent: true},
+		{Name: "consent, everything", Read: []string{"/"}, Unlabelled: true, Consent: true},
+		{Name: "consent, patient", Read: []string{"/programs", "/open"}, Scopes: []string{"patient/*.rs"}, May: shared(map[string][]Condition{"*": {{Patient: "demo-p02"}}}), Consent: true},
 	}
 }
 
@@ -138,6 +143,12 @@ func admit(t testing.TB, users []User) resolvers {
 
 // sees tells whether labels are among what the user reads.
 func (u *User) sees(labels []string) bool {
+	if i := slices.Index(labels, "!consent"); i >= 0 { // stands beside the labels of what is withheld
+		if u.Consent && u.Scopes == nil {
+			return false
+		}
+		labels = slices.Delete(slices.Clone(labels), i, i+1)
+	}
 	if slices.Contains(u.Read, "/") {
 		return true
 	}

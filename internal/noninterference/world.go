@@ -76,7 +76,7 @@ func build(url string, people []map[string]any) error {
 	}
 	defs := r4.Definitions()
 	reg := search.NewRegistry(defs)
-	db, err := store.Open(ctx, store.Options{URL: url, Registry: reg, Defs: defs, Now: steps(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 7*time.Second)})
+	db, err := store.Open(ctx, store.Options{URL: url, Registry: reg, Defs: defs, Consent: store.ConsentOptOut, Now: steps(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 7*time.Second)})
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func build(url string, people []map[string]any) error {
 			return err
 		}
 	}
-	more := slices.Concat(lists(all), codes(), guests(), people)
+	more := slices.Concat(lists(all), codes(), guests(), consents(), people)
 	for _, r := range more {
 		label(r, labelsOf(r))
 		if err := send(&interaction.Request{Kind: interaction.Update, Type: r["resourceType"].(string), ID: r["id"].(string), Body: encode(r)}); err != nil {

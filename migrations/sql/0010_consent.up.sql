@@ -1,0 +1,126 @@
+-- What patients decide about who sees their data (docs/security.md, "Consent").
+
+-- By patient and label path, '' for all: whether the Consents of the patient
+-- permit it. A patient whose Consents say neither has no row.
+CREATE TABLE consent (
+    rk      int8 NOT NULL,            -- 64-bit hash of "Patient/id"
+    path    text COLLATE "C" NOT NULL,
+    permits bool NOT NULL,
+    PRIMARY KEY (rk, path)
+);
+CREATE INDEX consent_denied ON consent (rk) WHERE NOT permits;
+
+-- Deletions are few, and looked through when a Consent changes.
+CREATE INDEX resource_deleted ON resource (rid) WHERE op = 4;
+
+-- A resource that is withheld stands under the set of its labels and '!consent',
+-- which is no path that anybody could be granted.
+CREATE FUNCTION ingle_withheld_set(paths text[], withheld bool) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN withheld THEN array_prepend('!consent', array_remove(paths, '!consent')) ELSE array_remove(paths, '!consent') END
+$$;
+
+-- Tells whether a patient's decision withholds what stands under these paths.
+-- otherwise is what holds for patients without a decision.
+CREATE FUNCTION ingle_withheld(patient int8, paths text[], otherwise bool) RETURNS bool LANGUAGE sql STABLE AS $$
+    SELECT coalesce(bool_or(NOT c.permits) OR NOT (otherwise OR bool_or(c.permits)), NOT otherwise)
+    FROM consent AS c
+    WHERE c.rk = patient AND (c.path = '' OR EXISTS (SELECT 1 FROM unnest(paths) AS p WHERE p = c.path OR starts_with(p, c.path || '/')))
+$$;
+
+-- Decides anew what the Consents of some patients permit. by_patient, by_data are
+-- the parameters Consent.patient and Consent.data, study is the number of
+-- ResearchStudy. A Consent that is about research or privacy counts:
+--   active, provision of type deny:       it denies
+--   active otherwise:                     it permits
+--   inactive or rejected, unless of deny: the permission was withdrawn
+-- one whose provision is about some actors, purposes, actions, classes or codes
+-- alone does not; one that names studies is about what has their labels.
+CREATE FUNCTION ingle_decide(patients int8[], by_patient int4, by_data int4, study int2) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM consent WHERE rk = ANY(patients);
+    INSERT INTO consent (rk, path, permits)
+    SELECT n.rk, n.path, NOT bool_or(n.denies) AND bool_or(n.allows)
+    FROM (
+        SELECT x.rk, coalesce(s.path, '') AS path,
+            r.body->>'status' = 'active' AND kind.denial AS denies,
+            r.body->>'status' = 'active' AND NOT kind.denial AS allows
+        FROM idx_ref AS x
+        JOIN resource AS r ON r.rid = x.rid AND r.op <> 4
+        CROSS JOIN LATERAL (SELECT coalesce(r.body#>>'{provision,type}' = 'deny', false) AS denial, r.body#>'{provision,data}' IS NOT NULL AS bound) AS kind
+        LEFT JOIN LATERAL (
+            SELECT DISTINCT u.path FROM idx_ref AS d JOIN resource AS t ON t.rk = d.rk AND t.rtype = study AND t.op <> 4
+                JOIN label AS l ON l.id = t.label CROSS JOIN LATERAL unnest(l.paths) AS u(path)
+            WHERE d.rid = r.rid AND d.p = by_data AND u.path <> '!consent'
+        ) AS s ON kind.bound
+        WHERE x.rk = ANY(patients) AND x.p = by_patient
+            AND NOT r.body @? '$.scope.coding[*] ? (@.code == "treatment" || @.code == "adr")'
+            AND NOT coalesce(r.body->'provision', '{}') ?| ARRAY['actor', 'action', 'purpose', 'class', 'code', 'securityLabel', 'dataPeriod']
+            AND (r.body->>'status' = 'active' OR r.body->>'status' IN ('inactive', 'rejected') AND NOT kind.denial)
+            -- what it is about cannot be told: it does not permit, and denies all
+            AND (s.path IS NOT NULL OR NOT kind.bound OR kind.denial OR r.body->>'status' <> 'active')
+    ) AS n GROUP BY n.rk, n.path;
+END $$;
+
+-- Puts resources, with all their versions and index rows, under the label sets
+-- that their patients' decisions ask for. in_compartment are the parameters of the
+-- Patient compartment, patient the number of the type.
+CREATE FUNCTION ingle_withhold(rids int8[], in_compartment int4[], patient int2, otherwise bool) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    changed int8[];
+BEGIN
+    SELECT array_agg(n.rid) INTO changed FROM (
+        SELECT r.rid, '!consent' = ANY(l.paths) AS withheld, EXISTS (
+            SELECT 1 FROM (
+                SELECT r.rk WHERE r.rtype = patient
+                UNION ALL
+                SELECT x.rk FROM idx_ref AS x JOIN resource AS p ON p.rk = x.rk AND p.rtype = patient WHERE x.rid = r.rid AND x.p = ANY(in_compartment)
+            ) AS p WHERE ingle_withheld(p.rk, l.paths, otherwise)
+        ) AS wanted
+        FROM resource AS r JOIN label AS l ON l.id = r.label WHERE r.rid = ANY(rids) AND r.op <> 4
+    ) AS n WHERE n.withheld <> n.wanted;
+    PERFORM ingle_turn(changed);
+END $$;
+
+-- Withholds resources, or ends that: each is put under the other set of its labels.
+CREATE FUNCTION ingle_turn(rids int8[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    index_table text;
+BEGIN
+    IF rids IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO label (paths)
+        SELECT DISTINCT ingle_withheld_set(l.paths, w.withheld)
+        FROM resource AS r JOIN label AS c ON c.id = r.label CROSS JOIN LATERAL (SELECT NOT '!consent' = ANY(c.paths) AS withheld) AS w
+            JOIN LATERAL (SELECT r.label UNION SELECT h.label FROM resource_history AS h WHERE h.rid = r.rid) AS v ON true
+            JOIN label AS l ON l.id = v.label
+        WHERE r.rid = ANY(rids)
+    ON CONFLICT DO NOTHING;
+    UPDATE resource_history AS h SET label = t.id
+        FROM resource AS r JOIN label AS c ON c.id = r.label, label AS l, label AS t
+        WHERE r.rid = ANY(rids) AND h.rid = r.rid AND l.id = h.label AND t.paths = ingle_withheld_set(l.paths, NOT '!consent' = ANY(c.paths)) AND t.id <> h.label;
+    -- tx: who read it before and writes it now shall read it again
+    UPDATE resource AS r SET label = t.id, tx = pg_current_xact_id()
+        FROM label AS l, label AS t
+        WHERE r.rid = ANY(rids) AND l.id = r.label AND t.paths = ingle_withheld_set(l.paths, NOT '!consent' = ANY(l.paths));
+    UPDATE idx_contained AS x SET label = r.label FROM resource AS r WHERE r.rid = ANY(rids) AND x.container = r.rid;
+    FOREACH index_table IN ARRAY ARRAY['idx_token', 'idx_ref', 'idx_date', 'idx_string', 'idx_quantity', 'idx_text'] LOOP
+        EXECUTE format('UPDATE %I AS x SET label = n.label FROM (
+            SELECT r.rid, r.label FROM resource AS r WHERE r.rid = ANY($1)
+            UNION ALL SELECT c.rid, c.label FROM idx_contained AS c WHERE c.container = ANY($1)) AS n WHERE x.rid = n.rid', index_table) USING rids;
+    END LOOP;
+END $$;
+
+-- The same for what was deleted: it has no index rows any more, and its last
+-- content tells whom it was about. reference is "Patient/id".
+CREATE FUNCTION ingle_withhold_deleted(reference text, patient int8, otherwise bool) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    changed int8[];
+BEGIN
+    SELECT array_agg(r.rid) INTO changed
+    FROM resource AS r JOIN label AS l ON l.id = r.label
+    WHERE r.op = 4 AND (r.rk = patient OR EXISTS (SELECT 1 FROM resource_history AS h WHERE h.rid = r.rid AND h.version = r.version - 1
+            AND position('"' || reference || '"' IN coalesce(h.body_text, h.body::text)) > 0))
+        AND ('!consent' = ANY(l.paths)) <> ingle_withheld(patient, l.paths, otherwise);
+    PERFORM ingle_turn(changed);
+END $$;
