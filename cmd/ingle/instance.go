@@ -32,13 +32,13 @@ type instance struct {
 
 // open opens the database and builds the rooms on it. metrics are kept of the
 // first instance, for all.
-func open(ctx context.Context, c *config.Config, access authz.Config, url string, metrics *server.Metrics, log *slog.Logger) (h *instance, err error) {
+func open(ctx context.Context, c *config.Config, access authz.Config, url string, metrics *server.Metrics, log *slog.Logger) (_ *instance, err error) {
 	if c.Migrate {
 		if err := migrateUp(ctx, c, url, log); err != nil {
 			return nil, err
 		}
 	}
-	h = &instance{config: c, defs: r4.Definitions().Extensible(), log: log, metrics: metrics}
+	h := &instance{config: c, defs: r4.Definitions().Extensible(), log: log, metrics: metrics}
 	defer func() {
 		if err != nil {
 			h.close()
