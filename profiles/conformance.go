@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -246,5 +247,45 @@ func (r *run) structureRules(it *item) {
 	}
 	for _, fault := range r.e.differentialFaults(it.n) {
 		r.fail(it.n.Get("differential"), fhir.CodeProcessing, "", "the snapshot cannot be made: %s", fault)
+	}
+	r.orderRules(it)
+}
+
+// orderRules checks that the elements of a differential come in the order of the
+// base (R4 elementdefinition.html: the order of elements is that of the type).
+func (r *run) orderRules(it *item) {
+	base, err := r.e.structure(it.n.Get("baseDefinition").Text())
+	if base == nil || err != nil {
+		return
+	}
+	at := make(map[string]int, len(base.snapshot))
+	for i, el := range base.snapshot {
+		if _, ok := at[el.path]; !ok {
+			at[el.path] = i
+		}
+	}
+	type place struct {
+		n     fhir.Node
+		index int // in the differential
+		path  string
+	}
+	latest := map[string]place{} // by the path around: the element that comes last in the base
+	i := -1
+	for d := it.n.Get("differential").Get("element").First(); d.Valid(); d = d.Next() {
+		i++
+		path := d.Get("path").Text()
+		maps.DeleteFunc(latest, func(around string, _ place) bool { return around == path || strings.HasPrefix(around, path+".") })
+		dot := strings.LastIndexByte(path, '.')
+		if _, known := at[path]; !known || dot < 0 {
+			continue
+		}
+		before, ok := latest[path[:dot]]
+		if !ok || at[path] >= at[before.path] {
+			latest[path[:dot]] = place{d, i, path}
+			continue
+		}
+		r.below(func() {
+			r.fail(before.n, fhir.CodeProcessing, "", "%s comes before %s here, and behind it in the base", clip(before.path), clip(path))
+		}, step{name: "differential", idx: -1}, step{name: "element", idx: before.index})
 	}
 }

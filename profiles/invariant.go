@@ -44,6 +44,9 @@ var errata = map[string]string{
 	"fullUrl.contains('/_history/').not()": "fullUrl.exists() implies fullUrl.contains('/_history/').not()",
 	// ras-2: a prediction need not have a probability
 	"probability is decimal implies (probability as decimal) <= 100": "probability.ofType(decimal).exists() implies probability.ofType(decimal) <= 100",
+	// eld-11: select(…) is there of a false too; and quantities and URIs have special kinds
+	"binding.empty() or type.code.empty() or type.select((code = 'code') or (code = 'Coding') or (code='CodeableConcept') or (code = 'Quantity') or (code = 'string') or (code = 'uri')).exists()": "binding.empty() or type.code.empty() or type.code.select($this.toString()).intersect('code'|'Coding'|'CodeableConcept'|'Quantity'|'string'|'uri'" +
+		"|'SimpleQuantity'|'Age'|'Count'|'Distance'|'Duration'|'Money'|'url'|'canonical'|'Extension').exists()",
 	// adf-0 and others: the name may be absent
 	"name.matches('[A-Z]([A-Za-z0-9_]){0,254}')": "name.exists() implies name.matches('^[A-Z]([A-Za-z0-9_]){0,254}$')",
 }
