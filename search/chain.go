@@ -109,16 +109,22 @@ func (p *parser) link(types []string, head, name string) (ps []*Param, may []str
 
 // within names the whole parameter in the error of a part of it.
 func (p *parser) within(err error, name string) error {
-	if u, ok := err.(*unknownParameter); ok {
-		return &unknownParameter{fhir.Errorf(u.err.Status, u.err.Issues[0].Code, "%s: %s", name, u.err.Issues[0].Diagnostics)}
+	e := fhir.AsError(err)
+	if e == nil || strings.HasPrefix(e.Issues[0].Diagnostics, name) {
+		return err
 	}
-	if n, ok := err.(*notInside); ok {
-		return &notInside{fhir.Errorf(n.err.Status, n.err.Issues[0].Code, "%s: %s", name, n.err.Issues[0].Diagnostics)}
+	what := e.Issues[0].Diagnostics
+	if part, rest, ok := strings.Cut(what, ": "); ok && strings.HasSuffix(name, part) { // named by its end
+		what = rest
 	}
-	if e := fhir.AsError(err); e != nil && !strings.HasPrefix(e.Issues[0].Diagnostics, name) {
-		return fhir.Errorf(e.Status, e.Issues[0].Code, "%s: %s", name, e.Issues[0].Diagnostics)
+	e = fhir.Errorf(e.Status, e.Issues[0].Code, "%s: %s", name, what)
+	switch err.(type) {
+	case *unknownParameter:
+		return &unknownParameter{e}
+	case *notInside:
+		return &notInside{e}
 	}
-	return err
+	return e
 }
 
 // reverse reads _has:Type:reference:parameter=value; the parameter may be a

@@ -1,7 +1,6 @@
 package search
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -39,8 +38,6 @@ func (p *parser) control(name, modifier string, kv KV) (known bool, err error) {
 		}
 		if n > p.lim.MaxCount {
 			p.q.CountCapped, n = n, p.lim.MaxCount
-			p.notes = append(p.notes, fhir.Issue{Severity: fhir.SeverityWarning, Code: fhir.CodeTooCostly,
-				Diagnostics: fmt.Sprintf("_count=%s is more than a page may hold; pages of %d are returned", kv.Value, n)})
 		}
 		p.q.Count = n
 		return true, nil

@@ -34,45 +34,37 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 		}
 		return slices.DeleteFunc(hits, func(h hit) bool { return h.mode != 0 }), nil
 	}
-	var cur *Cursor
+	// from one position to the end, in its direction; last is the row come to
 	var last hit
-	for n := 0; ; n++ {
-		hits, err := page(cur)
-		if err != nil {
-			return nil, nil, 0, err
-		}
-		more := len(hits) > count
-		hits = hits[:min(len(hits), count)]
-		for _, h := range hits {
-			forward = append(forward, h.rid)
-			last = h
-		}
-		if !more {
-			break
-		}
-		if len(forward) > len(w.docs)+len(w.contained()) {
-			return nil, nil, 0, fmt.Errorf("the pages have no end: %v", forward[:min(len(forward), 20)])
-		}
-		cur = &Cursor{Keys: last.keys, RID: last.rid}
-	}
-	if len(forward) > 0 {
-		back = append(back, last.rid)
-		for cur = (&Cursor{Keys: last.keys, RID: last.rid, Back: true}); ; {
+	walk := func(cur *Cursor) (rids []int64, err error) {
+		for {
 			hits, err := page(cur)
 			if err != nil {
-				return nil, nil, 0, err
+				return nil, err
 			}
 			more := len(hits) > count
-			hits = hits[:min(len(hits), count)]
-			for _, h := range hits {
-				back = append(back, h.rid)
+			for _, h := range hits[:min(len(hits), count)] {
+				rids = append(rids, h.rid)
 				last = h
 			}
-			if !more || len(back) > len(w.docs)+len(w.contained()) {
-				break
+			if !more {
+				return rids, nil
 			}
-			cur = &Cursor{Keys: last.keys, RID: last.rid, Back: true}
+			if len(rids) > len(w.docs)+len(w.contained()) {
+				return nil, fmt.Errorf("the pages have no end: %v", rids[:min(len(rids), 20)])
+			}
+			cur = &Cursor{Keys: last.keys, RID: last.rid, Back: cur != nil && cur.Back}
 		}
+	}
+	if forward, err = walk(nil); err != nil {
+		return nil, nil, 0, err
+	}
+	if len(forward) > 0 {
+		end := last.rid
+		if back, err = walk(&Cursor{Keys: last.keys, RID: last.rid, Back: true}); err != nil {
+			return nil, nil, 0, err
+		}
+		back = append([]int64{end}, back...)
 		slices.Reverse(back)
 	}
 	st, err := w.reg.CompileCount(q, w.src)

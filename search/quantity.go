@@ -1,7 +1,10 @@
 package search
 
 import (
+	"strings"
+
 	"ingle/fhir"
+	"ingle/fhir/ucum"
 )
 
 // A quantity is a number and a unit (R4 search, "quantity"). The unit is looked for by
@@ -9,7 +12,7 @@ import (
 // quantities with a comparator ("<5") are ranges of numbers. A quantity in a UCUM
 // unit has a second row, in the unit's canonical form, so that 1 g finds 1000 mg.
 
-const ucumSystem = "http://unitsofmeasure.org"
+const ucumSystem = ucum.System
 
 // unitKey is the hash of a unit's code, of a human unit (folded) or of a system.
 func unitKey(kind, s string) int64 {
@@ -136,7 +139,24 @@ func (v *valueReader) quantityValue(value string) (quantityValue, error) {
 	case 3:
 		q.system, q.code = parts[1], parts[2]
 	}
-	return q, nil
+	return q, v.knownUnit(value, q)
+}
+
+// knownUnit refuses units of UCUM that are none. Handled leniently they are
+// looked for as they are written, since data have them too.
+func (v *valueReader) knownUnit(value string, q quantityValue) error {
+	if q.system != ucumSystem || q.code == "" {
+		return nil
+	}
+	if _, err := ucum.Parse(q.code); err == nil {
+		return nil
+	}
+	err := v.fail(value, "%q is not a unit of UCUM; %s||%s finds quantities with this unit in whatever system", q.code, strings.Split(value, "|")[0], q.code)
+	if v.p.req.Strict {
+		return err
+	}
+	v.p.notes = append(v.p.notes, fhir.Issue{Severity: fhir.SeverityWarning, Code: fhir.CodeInvalid, Diagnostics: fhir.AsError(err).Issues[0].Diagnostics})
+	return nil
 }
 
 // unit is the condition on the unit, nil for none.
