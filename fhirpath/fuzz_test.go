@@ -29,6 +29,8 @@ func FuzzEval(f *testing.F) {
 	f.Add("'a'.replace('', 'aaaaaaaaaaaaaaaaaaaaaaaaa')")
 	f.Add("9999.power(9999) | 1.exp() | (1 'kg' / 3 'm')")
 	f.Add("defineVariable('x', 1).select(%x + 1) | coalesce({}, name.sort(family desc))")
+	f.Add("'\x8a'.toChars()")
+	f.Add("'8a'.decode('hex').toChars().upper().indexOf('\u00e9')")
 	d, err := fhir.Parse([]byte(fuzzPatient), fhir.Limits{})
 	if err != nil {
 		f.Fatal(err)

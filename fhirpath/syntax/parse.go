@@ -1,6 +1,9 @@
 package syntax
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // The bounds of an expression. The longest one in R4 has about 3,300 bytes.
 const (
@@ -21,6 +24,11 @@ type parser struct {
 func Parse(expr string) (Node, error) {
 	if len(expr) > MaxLength {
 		return nil, NewError(expr, MaxLength, "the expression is longer than %d bytes", MaxLength)
+	}
+	for i, r := range expr {
+		if r == utf8.RuneError && !strings.HasPrefix(expr[i:], string(utf8.RuneError)) {
+			return nil, NewError(expr, i, "this is not UTF-8")
+		}
 	}
 	p := &parser{lexer: lexer{src: expr}}
 	if err := p.advance(); err != nil {
