@@ -18,7 +18,7 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and run the server with the demo cohort on http://127.0.0.1:8080/fhir
-	@INGLE_DEMO="$${INGLE_DEMO:-true}" exec bin/ingle serve
+	@INGLE_DEMO="$${INGLE_DEMO:-true}" INGLE_SEARCH_FULL_TEXT="$${INGLE_SEARCH_FULL_TEXT:-true}" exec bin/ingle serve
 
 build: ## build bin/ingle, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ingle ./cmd/ingle
