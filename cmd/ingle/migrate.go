@@ -58,7 +58,7 @@ func migrateURL(settings func() (*config.Config, error)) (string, error) {
 	if url := orDefault(c.Database.MigrateURL, c.Database.URL); url != "" {
 		return url, nil
 	}
-	return "", errors.New("set INGLE_DATABASE_URL: a private PostgreSQL is migrated when `ingle serve` starts it")
+	return "", errors.New("set INGLE_DATABASE_URL: a private PostgreSQL belongs to the `ingle serve` that runs it, which brings it up to date itself")
 }
 
 func schemaVersion(ctx context.Context, url string) (migrations.State, error) {
