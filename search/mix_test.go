@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // mix is the search mix of docs/performance.md: each query, with %P for a
@@ -43,6 +44,10 @@ var mix = []string{
 	"Patient?_has:Observation:patient:code=http://loinc.org|99999-9",
 	"Observation?code:not=http://loinc.org|8302-2",
 	"Patient?_sort=family",
+	"MedicationRequest?medication.code=http://codes|mix",
+	"Medication?_contained=true&code=http://codes|mix",
+	"Medication?_contained=both&code=http://codes|mix",
+	"Medication?_contained=true&_containedType=contained&code=http://codes|mix&_sort=status",
 }
 
 // TestPlans proves that every shape of the mix has an index for each relation
@@ -51,12 +56,13 @@ var mix = []string{
 func TestPlans(t *testing.T) {
 	w := newWorld(t, registry(t))
 	w.synthea(t, "synthea/synthea-2.4.0-2019.tar.zst", 6)
+	w.add(t, []byte(`{"resourceType":"MedicationRequest","id":"mix","contained":[{"resourceType":"Medication","id":"m","code":{"coding":[{"system":"http://codes","code":"mix"}]}}],"medicationReference":{"reference":"#m"}}`), time.Now())
 	w.flush(t, 0)
 	if _, err := w.conn.Exec(context.Background(), "SET enable_seqscan = off"); err != nil {
 		t.Fatal(err)
 	}
 	rep := w.samples()
-	for _, src := range []Source{tables{}, scoped{labels: []int32{0, 7}}} {
+	for _, src := range []Source{tables{w.links}, scoped{tables{w.links}, []int32{0, 7}}} {
 		w.src = src
 		for _, text := range mix {
 			text = rep.Replace(text)

@@ -49,6 +49,12 @@ func (q *Query) plan() plan {
 // drivers are the arms of a plan with everything that is not the driver added.
 func (c *compilation) drivers(p plan, ordered bool) []arm {
 	var arms []arm
+	if parts := c.split(p); parts != nil {
+		for _, one := range parts {
+			arms = append(arms, c.drivers(one, ordered)...)
+		}
+		return arms
+	}
 	if p.driver == nil {
 		arms = []arm{c.ofTypes(c.q.restrict(), nil)}
 	} else {
@@ -92,6 +98,50 @@ func (c *compilation) labelByLabel(p plan, arms []arm) []arm {
 		a.spread = each
 	}
 	return arms
+}
+
+// maxSplit is how many ways of a chain are looked at each on its own.
+const maxSplit = 4
+
+// split makes a plan for each way of a chain that leads to several types of
+// resource, or into contained ones; nil where there is one way. Each becomes a
+// join, for which PostgreSQL finds where to begin; of alternatives in one
+// condition it would try each resource.
+func (c *compilation) split(p plan) (parts []plan) {
+	if p.driver != nil {
+		return nil
+	}
+	for i, k := range p.rest {
+		chain, ok := k.(*chain)
+		if !ok {
+			continue
+		}
+		ways := chain.ways(c)
+		if len(ways) < 2 || len(ways) > maxSplit {
+			continue
+		}
+		for _, way := range ways {
+			one := plan{rest: slices.Clone(p.rest)}
+			one.rest[i] = way
+			parts = append(parts, one)
+		}
+		return parts
+	}
+	return nil
+}
+
+// ways are the chains of one target each that a chain consists of.
+func (k *chain) ways(c *compilation) []*chain {
+	var out []*chain
+	for _, t := range k.targets {
+		out = append(out, &chain{refs: k.refs, types: k.types, targets: []target{t}})
+	}
+	for _, t := range k.inside {
+		if c.linked(k, t) {
+			out = append(out, &chain{refs: k.refs, types: k.types, inside: []target{t}})
+		}
+	}
+	return out
 }
 
 // joinable tells that joining the scan finds a resource no more than once, so

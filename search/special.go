@@ -25,8 +25,11 @@ func (x *extraction) special(p *Param, typ string, n fhir.Node) {
 
 // idCond is _id: the logical id, compared with case.
 func (p *parser) idCond(types []string, modifier, name, value string) (cond, error) {
+	if modifier == "missing" {
+		return neverMissing(name, value)
+	}
 	if modifier != "" && modifier != "not" {
-		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: _id has no modifier but :not", name)
+		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: _id has no modifiers but :missing and :not", name)
 	}
 	values, err := p.values(name, value)
 	if err != nil {
@@ -55,10 +58,25 @@ func (p *parser) idCond(types []string, modifier, name, value string) (cond, err
 	return s, nil
 }
 
+// neverMissing is :missing of what every resource has.
+func neverMissing(name, value string) (cond, error) {
+	k, err := missing(nil, nil, name, value)
+	if err != nil {
+		return nil, err
+	}
+	if _, missing := k.(not); missing {
+		return never{}, nil
+	}
+	return not{never{}}, nil
+}
+
 // lastUpdatedCond is _lastUpdated: an instant, compared as dates are.
 func (p *parser) lastUpdatedCond(types []string, modifier, name, value string) (cond, error) {
+	if modifier == "missing" {
+		return neverMissing(name, value)
+	}
 	if modifier != "" {
-		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: _lastUpdated has no modifiers", name)
+		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: _lastUpdated has no modifier but :missing", name)
 	}
 	values, err := p.values(name, value)
 	if err != nil {
