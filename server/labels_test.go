@@ -25,10 +25,7 @@ func withUsers(t *testing.T, users map[string][]string, change ...func(*store.Op
 		"admin":  {Paths: []string{"/"}, Methods: []string{"*"}, Admin: true},
 	}}
 	for name, roles := range users {
-		hash, err := authz.HashPassword(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		hash := servertest.PasswordHash(t, name)
 		cfg.Basic = append(cfg.Basic, authz.BasicUser{Name: name, Password: hash, Roles: roles})
 	}
 	resolver, err := authz.New(cfg)

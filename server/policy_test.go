@@ -222,10 +222,7 @@ func TestMinimalNeedsWiderScopes(t *testing.T) {
 // TestExplainNamesThePolicy asks why, as an administrator.
 func TestExplainNamesThePolicy(t *testing.T) {
 	t.Parallel()
-	hash, err := authz.HashPassword("x")
-	if err != nil {
-		t.Fatal(err)
-	}
+	hash := servertest.PasswordHash(t, "x")
 	resolver, err := authz.New(authz.Config{Mode: authz.ModeJWT, Definitions: r4.Definitions(),
 		Policies:        map[string]authz.Policy{"nameless": {Resources: map[string]authz.Rule{"Patient": {Hidden: []string{"name"}, ReadOnly: true}}}},
 		DefaultPolicies: []string{"nameless"},
