@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path"
 	"sort"
 	"strings"
@@ -265,6 +266,10 @@ func TestMutations(t *testing.T) {
 		names = append(names, name)
 	}
 	sort.Strings(names)
+	each := 15 // of each example
+	if os.Getenv("INGLE_LONG") != "" {
+		each = 40
+	}
 	rng := rand.New(rand.NewPCG(5, 5))
 	found, missed, agree, disagree, tried := 0, 0, 0, 0, map[string]int{}
 	for _, name := range names {
@@ -275,7 +280,7 @@ func TestMutations(t *testing.T) {
 		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		// The rarer kinds first, so that each is tried often.
 		sort.SliceStable(all, func(i, j int) bool { return tried[all[i].kind] < tried[all[j].kind] })
-		for _, m := range all[:min(len(all), 40)] {
+		for _, m := range all[:min(len(all), each)] {
 			tried[m.kind]++
 			doc, err := fhir.Parse(m.src, fhir.Limits{})
 			if err != nil {
