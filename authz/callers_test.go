@@ -22,7 +22,7 @@ var systemCallers = map[string]string{
 	"cmd/ingle/parameters.go reindex":           "writes the index rows of every resource anew, under the labels that they have",
 	"cmd/ingle/parameters.go extraction":        "has everything indexed anew after a release that extracts otherwise",
 	"interaction/op_reindex.go reindex":         "does so for administrators, who get counts alone",
-	"cmd/ingle/serve.go consent":                "puts what the Consents of patients withhold under labels that nobody is granted",
+	"cmd/ingle/instance.go consent":             "puts what the Consents of patients withhold under labels that nobody is granted",
 	"cmd/ingle/relabel.go relabel":              "moves whole projects; who runs it has the database itself",
 	"cmd/ingle/knowledge.go conformance":        "profiles, value sets and search parameters steer validation and search for everybody; no caller sees them by it",
 	"cmd/ingle/types.go resource-types":         "asks whether there is any resource of a type whose definition is to go, seen by the caller or not",

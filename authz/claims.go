@@ -23,6 +23,7 @@ type claims struct {
 	encounter string
 	fhirUser  string
 	roles     []string
+	plan      string
 	thumb     string // SHA-256 of the certificate that the token is bound to, base64url
 }
 
@@ -85,6 +86,9 @@ func claimsOf(is *Issuer, cfg *Config, payload fhir.Node, now time.Time, asked b
 	c.patient = contextID(claim(payload, cfg.PatientClaim).Text(), "Patient")
 	c.encounter = contextID(claim(payload, "encounter").Text(), "Encounter")
 	c.fhirUser = claim(payload, "fhirUser").Text()
+	if cfg.PlanClaim != "" {
+		c.plan = claim(payload, cfg.PlanClaim).Text()
+	}
 	if cfg.RolesClaim != "" {
 		node := claim(payload, cfg.RolesClaim)
 		switch node.Kind() {

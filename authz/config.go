@@ -51,6 +51,12 @@ type Config struct {
 	// tokens without the claim. Other tokens are answered with 404.
 	TenantClaim, Tenant string
 
+	// Plans are roles by the caller's plan: the value of PlanClaim, or what Grants
+	// say instead.
+	Plans     map[string][]string
+	PlanClaim string // path of the claim; "" for none
+	Grants    Grants // what administrators give besides; nil for nothing
+
 	// Policies take away from what is granted. They hold for the callers whose
 	// roles name them, and those of DefaultPolicies for everybody but administrators.
 	Policies        map[string]Policy
@@ -236,6 +242,9 @@ func (c Config) complete() (Config, error) {
 		}
 	}
 	known("default roles", c.DefaultRoles)
+	for name, roles := range c.Plans {
+		known(fmt.Sprintf("plan %q", name), roles)
+	}
 	users := map[string]bool{}
 	for _, b := range c.Basic {
 		who := fmt.Sprintf("basic user %q", b.Name)

@@ -20,6 +20,7 @@ type identity struct {
 	Name      string   `json:"name,omitempty"`   // of the user, the basic or certificate user
 	Client    string   `json:"client,omitempty"` // OAuth client
 	Roles     []string `json:"roles,omitempty"`  // values of the roles claim
+	Plan      string   `json:"plan,omitempty"`   // value of the plan claim
 	FHIRUser  string   `json:"fhirUser,omitempty"`
 	Patient   string   `json:"patient,omitempty"`
 	Encounter string   `json:"encounter,omitempty"`

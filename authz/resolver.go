@@ -157,36 +157,43 @@ func (r *Resolver) fromToken(ctx context.Context, token string, cert *x509.Certi
 			return Scope{}, refuse("the token is bound to another client certificate")
 		}
 	}
-	id := identity{Kind: kindUser, Name: v.user, Client: v.client, Roles: v.roles, FHIRUser: v.fhirUser, Patient: v.patient, Encounter: v.encounter}
+	id := identity{Kind: kindUser, Name: v.user, Client: v.client, Roles: v.roles, Plan: v.plan, FHIRUser: v.fhirUser, Patient: v.patient, Encounter: v.encounter}
 	if v.user == "" {
 		id.Kind = kindClient
 	}
 	if r.cfg.Mode != ModeArborist {
 		id.Issuer = v.issuer
-		if have := v.scope.Load(); have != nil {
+	}
+	extra, err := r.given(ctx, id)
+	if err != nil {
+		return Scope{}, err
+	}
+	if r.cfg.Mode != ModeArborist {
+		if have := v.scope.Load(); have != nil && have.given == extra.key {
 			return have.scope, nil
 		}
-		return r.remember(v, r.compose(id, r.byRoles(id), v), nil, nil), nil
+		return r.remember(v, composed{given: extra.key, scope: r.compose(id, union(r.byRoles(id), extra.grants), v, extra)}), nil
 	}
 	user, client, err := r.answers(ctx, id, token)
 	if err != nil {
 		return Scope{}, err
 	}
-	if have := v.scope.Load(); have != nil && have.user == user && have.client == client {
+	if have := v.scope.Load(); have != nil && have.user == user && have.client == client && have.given == extra.key {
 		return have.scope, nil
 	}
-	return r.remember(v, r.compose(id, r.arborist.joined(user, client), v), user, client), nil
+	return r.remember(v, composed{user, client, extra.key, r.compose(id, extra.beside(r.arborist.joined(user, client)), v, extra)}), nil
 }
 
-// composed is the scope of a token and the answers that it was made of.
+// composed is the scope of a token and what it was made of.
 type composed struct {
 	user, client *answer
+	given        string // key of what was given
 	scope        Scope
 }
 
-func (r *Resolver) remember(v *verified, s Scope, user, client *answer) Scope {
-	v.scope.Store(&composed{user, client, s})
-	return s
+func (r *Resolver) remember(v *verified, c composed) Scope {
+	v.scope.Store(&c)
+	return c.scope
 }
 
 // answers asks Arborist for the user, for the client, or for both where a
@@ -213,7 +220,7 @@ func (r *Resolver) answers(ctx context.Context, id identity, token string) (user
 }
 
 // compose makes the scope. v may be nil for a caller without a token.
-func (r *Resolver) compose(id identity, g grantSet, v *verified) Scope {
+func (r *Resolver) compose(id identity, g grantSet, v *verified, extra given) Scope {
 	if r.cfg.Mode == ModeArborist && id.Issuer == "" && id.Kind == kindUser {
 		id.Name = strings.ToLower(id.Name)
 	}
@@ -222,6 +229,9 @@ func (r *Resolver) compose(id identity, g grantSet, v *verified) Scope {
 		s.expires = v.expires
 		required := r.cfg.RequireScopes || r.scopesDecide()
 		s.smart = newPermissions(v.scopes, v.patient, required)
+	}
+	if !extra.until.IsZero() && (s.expires.IsZero() || extra.until.Before(s.expires)) {
+		s.expires = extra.until
 	}
 	s.bind(g.policies)
 	if !g.admin {
@@ -233,7 +243,7 @@ func (r *Resolver) compose(id identity, g grantSet, v *verified) Scope {
 // scopesDecide tells whether labels restrict nobody, so that SMART scopes are
 // all that does.
 func (r *Resolver) scopesDecide() bool {
-	return r.cfg.Mode == ModeJWT && r.cfg.RolesClaim == "" && len(r.cfg.DefaultRoles) == 0
+	return r.cfg.Mode == ModeJWT && r.cfg.RolesClaim == "" && r.cfg.PlanClaim == "" && r.cfg.Grants == nil && len(r.cfg.DefaultRoles) == 0
 }
 
 // byRoles is what a caller has by configuration, in ModeJWT.
@@ -259,6 +269,10 @@ func (r *Resolver) rolesNamed(lists ...[]string) grantSet {
 
 // current is what an identity is granted now, without any token.
 func (r *Resolver) current(ctx context.Context, id identity, token string) (Scope, error) {
+	extra, err := r.given(ctx, id)
+	if err != nil {
+		return Scope{}, err
+	}
 	switch id.Kind {
 	case kindAnonymous:
 		if r.arborist == nil || !r.cfg.Anonymous {
@@ -268,29 +282,29 @@ func (r *Resolver) current(ctx context.Context, id identity, token string) (Scop
 		if err != nil {
 			return Scope{}, err
 		}
-		return r.compose(id, a.grants, nil), nil
+		return r.compose(id, a.grants, nil, extra), nil
 	case kindUser, kindClient:
 		if r.arborist == nil {
 			if id.Issuer == "" || r.tokens.issuers[id.Issuer] == nil {
 				return Scope{}, refuse("the caller's issuer is not trusted any more")
 			}
-			return r.compose(id, r.byRoles(id), nil), nil
+			return r.compose(id, union(r.byRoles(id), extra.grants), nil, extra), nil
 		}
 		user, client, err := r.answers(ctx, id, token)
 		if err != nil {
 			return Scope{}, err
 		}
-		return r.compose(id, r.arborist.joined(user, client), nil), nil
+		return r.compose(id, extra.beside(r.arborist.joined(user, client)), nil, extra), nil
 	case kindBasic:
 		for _, u := range r.cfg.Basic {
 			if u.Name == id.Name {
-				return r.service(ctx, id, u.Roles, u.Client)
+				return r.service(ctx, id, u.Roles, u.Client, extra)
 			}
 		}
 	case kindCert:
 		for _, u := range r.cfg.Certificates {
 			if u.Name == id.Name {
-				return r.service(ctx, id, u.Roles, u.Client)
+				return r.service(ctx, id, u.Roles, u.Client, extra)
 			}
 		}
 	}
@@ -298,8 +312,8 @@ func (r *Resolver) current(ctx context.Context, id identity, token string) (Scop
 }
 
 // service is a principal of the configuration.
-func (r *Resolver) service(ctx context.Context, id identity, roles []string, client string) (Scope, error) {
-	g := r.rolesNamed(roles)
+func (r *Resolver) service(ctx context.Context, id identity, roles []string, client string, extra given) (Scope, error) {
+	g := union(r.rolesNamed(roles), extra.grants)
 	if client != "" {
 		a, err := r.arborist.grants(ctx, subject{kindClient, client}, "")
 		if err != nil {
@@ -307,7 +321,7 @@ func (r *Resolver) service(ctx context.Context, id identity, roles []string, cli
 		}
 		g = union(g, a.grants)
 	}
-	return r.compose(id, g, nil), nil
+	return r.compose(id, g, nil, extra), nil
 }
 
 // Lookup returns what a principal of mode arborist is granted now, for the
@@ -379,7 +393,7 @@ func (r *Resolver) Preview(principal string, user, client []byte) (Scope, error)
 	if len(grants) == 2 {
 		grants[0] = both(grants[0], grants[1])
 	}
-	return r.compose(id, grants[0], nil), nil
+	return r.compose(id, grants[0], nil, given{}), nil
 }
 
 // Health tells what authorization depends on and cannot reach now, nil for

@@ -15,7 +15,7 @@ import (
 // patient's compartment. What is withheld stands under a label set of its own, the
 // resource's labels and withheldPath, so that reads, searches and totals need no
 // further condition. The set changes in the transaction that changes the decision
-// or the resource (migrations/sql/0010_consent.up.sql).
+// or the resource (migrations/sql/0010_access.up.sql).
 
 // Values of Options.Consent: what holds for patients whose Consents say nothing.
 const (

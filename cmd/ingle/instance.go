@@ -47,12 +47,20 @@ func open(ctx context.Context, c *config.Config, access authz.Config, url string
 	if h.db, h.registry, h.known, err = openStore(ctx, c, url, h.defs, log); err != nil {
 		return nil, err
 	}
+	if err := h.db.As(authz.System("consent")).EnforceConsent(ctx, func(n int64) {
+		log.Info("applying the Consents of patients", "resources", n)
+	}); err != nil {
+		return nil, err
+	}
 	if job, err := catchUpExtraction(ctx, h.db, h.registry); err != nil {
 		return nil, err
 	} else if job != 0 {
 		log.Warn("the index was made by another release or without full text: everything is indexed anew; until that is done, searches may miss resources", "job", job)
 	}
 	warnOfSearches(access, h.registry, log)
+	if c.Auth.Grants {
+		access.Grants = h.db.Grants()
+	}
 	if h.resolver, err = authz.New(access); err != nil {
 		return nil, err
 	}

@@ -47,9 +47,14 @@ func authorization(c *config.Config, tenant string) authz.Config {
 		NeedAll:       a.Labels.Mode == "all",
 		AllowHosts:    a.AllowHosts,
 
+		Plans:           map[string][]string{},
+		PlanClaim:       a.PlanClaim,
 		Policies:        map[string]authz.Policy{},
 		DefaultPolicies: a.DefaultPolicies,
 		Definitions:     r4.Definitions(),
+	}
+	for name, p := range a.Plans {
+		out.Plans[name] = p.Roles
 	}
 	for name, p := range a.Policies {
 		rules := map[string]authz.Rule{}
@@ -213,6 +218,9 @@ func listening(c *config.Config, service *interaction.Service, db *store.DB, kno
 		out.BodyRate = -1 // switched off
 	}
 	admission(c, &out)
+	if c.Auth.Grants {
+		out.Wrap = append(out.Wrap, server.GrantAdministration(resolver, db.Grants()))
+	}
 	out.Wrap = append(out.Wrap, server.SMARTConfiguration(c.BasePath, smartEndpoints(c)), server.Administration(resolver, db),
 		server.TerminologyAdministration(resolver, known.prepared))
 	if c.Metrics.Enabled {

@@ -15,13 +15,16 @@ type Auth struct {
 	RequireScopes bool          `key:"require_scopes" default:"false" doc:"A token without any SMART scope is allowed nothing."`
 	PatientClaim  string        `key:"patient_claim" default:"patient" doc:"Claim that holds the id of the patient in context."`
 
-	RolesClaim      string            `key:"roles_claim" doc:"Path of the claim that names roles, such as realm_access.roles."`
-	DefaultRoles    []string          `key:"default_roles" doc:"Roles of every caller with a valid token."`
-	Roles           map[string]Role   `key:"roles" doc:"Grants by configuration, by role."`
-	Policies        map[string]Policy `key:"policies" doc:"Access policies, by name: what they take away from what is granted, by resource type."`
-	DefaultPolicies []string          `key:"default_policies" doc:"Policies of every caller but administrators."`
-	Basic           []BasicUser       `key:"basic" doc:"Services that authenticate with HTTP Basic."`
-	Certificates    []CertificateUser `key:"certificates" doc:"Services that authenticate with a client certificate, see tls.client_ca_file."`
+	RolesClaim      string              `key:"roles_claim" doc:"Path of the claim that names roles, such as realm_access.roles."`
+	DefaultRoles    []string            `key:"default_roles" doc:"Roles of every caller with a valid token."`
+	Roles           map[string]Role     `key:"roles" doc:"Grants by configuration, by role."`
+	PlanClaim       string              `key:"plan_claim" doc:"Path of the claim that names the caller's plan."`
+	Plans           map[string]RolePlan `key:"plans" doc:"Roles by plan."`
+	Grants          bool                `key:"grants" default:"false" doc:"Administrators give roles and plans at /admin/authz/grants. Every request then asks the database what its caller was given."`
+	Policies        map[string]Policy   `key:"policies" doc:"Access policies, by name: what they take away from what is granted, by resource type."`
+	DefaultPolicies []string            `key:"default_policies" doc:"Policies of every caller but administrators."`
+	Basic           []BasicUser         `key:"basic" doc:"Services that authenticate with HTTP Basic."`
+	Certificates    []CertificateUser   `key:"certificates" doc:"Services that authenticate with a client certificate, see tls.client_ca_file."`
 
 	Consent   string   `key:"consent" default:"off" oneof:"off|opt-out|opt-in" doc:"Whether Consents of patients are enforced: opt-out withholds the data of a patient whose Consents deny, or whose permission was withdrawn; opt-in those of patients without a permission too. Administrators and the patient's own scopes see them all the same."`
 	Anonymous bool     `key:"anonymous" default:"false" doc:"Callers without credentials have the grants of Arborist's anonymous group instead of 401."`
@@ -80,6 +83,11 @@ type Role struct {
 	Unlabelled bool     `key:"unlabelled" default:"false" doc:"Resources without a label too."`
 	Admin      bool     `key:"admin" default:"false" doc:"Administers the server."`
 	Policies   []string `key:"policies" doc:"Access policies that hold for who has the role; with several, all of them do."`
+}
+
+// RolePlan is what a plan contains.
+type RolePlan struct {
+	Roles []string `key:"roles" doc:"Its roles."`
 }
 
 // Policy is an access policy.

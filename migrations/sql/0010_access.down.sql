@@ -3,3 +3,4 @@ DROP FUNCTION ingle_withhold_deleted, ingle_withhold, ingle_turn, ingle_decide, 
 DROP INDEX resource_deleted;
 DROP TABLE consent;
 DELETE FROM label AS l WHERE '!consent' = ANY(l.paths);
+DROP TABLE role_grant;

@@ -1,3 +1,15 @@
+-- What administrators give besides the configuration: roles and plans, by
+-- principal, until a time. Every request looks here (authz.Grants).
+CREATE TABLE role_grant (
+    principal text COLLATE "C" NOT NULL,
+    kind      text NOT NULL CHECK (kind IN ('role', 'plan')),
+    name      text COLLATE "C" NOT NULL,
+    expires   timestamptz,            -- null: never
+    given_by  text NOT NULL,          -- principal
+    given     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (principal, kind, name)
+);
+
 -- What patients decide about who sees their data (docs/security.md, "Consent").
 
 -- By patient and label path, '' for all: whether the Consents of the patient
