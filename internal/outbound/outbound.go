@@ -73,6 +73,7 @@ type Options struct {
 	Configured bool
 	Timeout    time.Duration  // of one request
 	Roots      *x509.CertPool // authorities of the server's certificate; nil for the system's
+	Service    *Service       // whose tokens go along; nil for none
 }
 
 // Client returns a client for one base URL.
@@ -112,6 +113,9 @@ func (g *Guard) Client(base *url.URL, opt Options) (*http.Client, error) {
 			}
 			return nil
 		},
+	}
+	if opt.Service != nil {
+		client.Transport = &bearer{opt.Service, client.Transport}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
