@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"ingle/search"
 )
 
@@ -40,6 +42,35 @@ func TestIndexDiff(t *testing.T) {
 		}
 		if !slices.Equal(kept, c.kept) || n != c.fresh || ok != c.ok {
 			t.Errorf("%s: kept %v, %d fresh rows, %v; want %v, %d, %v", c.name, kept, n, ok, c.kept, c.fresh, c.ok)
+		}
+	}
+}
+
+// A resource that contains none costs no statement more than its own rows need.
+func TestStatementsOfContained(t *testing.T) {
+	t.Parallel()
+	plain := &search.Rows{Tokens: []search.TokenRow{{H: 1}}, Dates: []search.DateRow{{K: 2}}}
+	inside := &search.Rows{Tokens: plain.Tokens, Place: &search.Place{ID: "a"}}
+	box := &search.Rows{Tokens: plain.Tokens, Contained: []*search.Rows{inside}}
+	for _, c := range []struct {
+		name string
+		do   func(*indexChanges)
+		want int
+	}{
+		{"create", func(c *indexChanges) { c.create(1, 0, plain) }, 2},
+		{"update", func(c *indexChanges) {
+			c.replace(1, 0, plain, &search.Rows{Tokens: []search.TokenRow{{H: 3}}, Dates: plain.Dates}, true)
+		}, 2},
+		{"delete", func(c *indexChanges) { c.remove(1, nil) }, len(indexTables) - 1},
+		{"create with one contained", func(c *indexChanges) { c.create(1, 0, box) }, 2},
+		{"the contained one stays", func(c *indexChanges) { c.replace(1, 0, box, box, true) }, 0},
+		{"the contained one goes", func(c *indexChanges) { c.replace(1, 0, box, &search.Rows{Tokens: box.Tokens}, true) }, len(indexTables)},
+	} {
+		var changes = newIndexChanges()
+		var b pgx.Batch
+		c.do(changes)
+		if changes.queue(&b); b.Len() != c.want {
+			t.Errorf("%s: %d statements, want %d", c.name, b.Len(), c.want)
 		}
 	}
 }
