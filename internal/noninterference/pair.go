@@ -100,6 +100,7 @@ func (w *World) serve(t testing.TB, url string, resolver server.Resolver, now fu
 	for _, op := range append(interaction.TerminologyOperations(words, source), interaction.ValidateOperation(w.validator)) {
 		svc.Register(op)
 	}
+	svc.Register(svc.ValidateStoredOperation(w.validator))
 	return server.New(server.Config{Service: svc, Database: db, Resolver: resolver, PublicURL: base,
 		Log: slog.New(slog.NewTextHandler(logWriter{t}, &slog.HandlerOptions{Level: slog.LevelError}))}).Handler()
 }
