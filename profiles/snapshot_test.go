@@ -76,7 +76,9 @@ func TestSnapshots(t *testing.T) {
 				made, err := v.Snapshot(doc)
 				if err != nil {
 					failed++
-					if unknownBases[want.url] == "" {
+					if missing := unknownBases[want.url]; missing != "" {
+						t.Logf("%s: no snapshot, as its base is in %s, which is not at hand", want.name, missing)
+					} else {
 						t.Errorf("%s: %v", want.url, err)
 					}
 					continue
