@@ -39,10 +39,14 @@ func (s *Service) draft(ctx context.Context, typ string, body []byte, around pro
 		return nil, err
 	}
 	d, err := s.index(typ, doc)
-	if err == nil {
-		d.notes = notes
+	if err != nil {
+		return nil, err
 	}
-	return d, err
+	if d.notes = notes; d.rows.WordsCut {
+		d.notes = append(d.notes, fhir.Issue{Severity: fhir.SeverityWarning, Code: fhir.CodeTooLong,
+			Diagnostics: "the resource has more words than the full-text index holds of one: _text, _content and :text find it by the first of them only"})
+	}
+	return d, nil
 }
 
 // limits are those of a resource of the given type. A Binary is one long

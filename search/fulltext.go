@@ -60,6 +60,7 @@ func (x *extraction) addWords(mark, s string) {
 	mark = x.mark + mark
 	words(s, func(w string) {
 		if x.wordsFull {
+			x.rows.WordsCut = true
 			return
 		}
 		x.wordBytes += len(mark) + len(w) + 4

@@ -265,7 +265,7 @@ func TestManyWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(rows.Words, " "); got != "c:again c:and c:last" {
+	if got := strings.Join(rows.Words, " "); got != "c:again c:and c:last" || rows.WordsCut {
 		t.Errorf("%.200s", got)
 	}
 	var b strings.Builder
@@ -279,7 +279,7 @@ func TestManyWords(t *testing.T) {
 	for _, w := range rows.Words {
 		bytes += len(w) + 4
 	}
-	if bytes > 1<<20 || len(rows.Words) < 10_000 {
+	if bytes > 1<<20 || len(rows.Words) < 10_000 || !rows.WordsCut {
 		t.Errorf("%d words of %d bytes", len(rows.Words), bytes)
 	}
 }

@@ -22,6 +22,8 @@ type Rows struct {
 	// array_to_tsvector: sorted and distinct; nil where there are none or full
 	// text is off (Registry.EnableFullText).
 	Words []string
+	// WordsCut: there are more words than a row can hold, and the last are left out.
+	WordsCut bool `json:",omitempty"`
 	// Contained are the rows of the resources that it contains, in their order,
 	// and Place tells what and where such a one is, nil for any other. Their
 	// tokens for the dictionary stand in Coded of the resource that contains them.

@@ -191,6 +191,11 @@ func (r *Registry) targetsOf(p *Param, jp jsonPath) []string {
 	}
 	known := slices.DeleteFunc(slices.Clone(p.Definition.Target), func(t string) bool { return !r.defs.IsResourceType(t) })
 	if len(allowed) == 0 || slices.Contains(allowed, "Resource") {
+		for _, t := range r.defs.ResourceTypes() {
+			if p.Definition.AnyTarget && r.defs.Added(t) != nil {
+				known = append(known, t)
+			}
+		}
 		return known
 	}
 	both := slices.DeleteFunc(slices.Clone(known), func(t string) bool { return !slices.Contains(allowed, t) })

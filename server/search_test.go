@@ -276,3 +276,22 @@ func TestManyIncludes(t *testing.T) {
 		}
 	}
 }
+
+// A resource whose words are not all indexed is stored, and the answer says so.
+func TestManyWords(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{Interaction: func(c *interaction.Config) { c.Registry.EnableFullText() }})
+	var b strings.Builder
+	for i := range 80_000 { // in one string at most 1 MB
+		fmt.Fprintf(&b, "word%06d ", i)
+	}
+	put := func(id, words string) *servertest.Answer {
+		return s.Put("/DocumentReference/"+id, `{"resourceType":"DocumentReference","id":"`+id+`","status":"current","description":"`+words+`","content":[{"attachment":{"title":"x"}}]}`,
+			"Prefer", "return=OperationOutcome").Is(201)
+	}
+	put("many", b.String()).Has("the first of them")
+	if a := put("few", "hello"); strings.Contains(string(a.Body), "the first of them") {
+		t.Errorf("%s", a.Body)
+	}
+	s.Get("/DocumentReference?_content=word000001&_elements=id").Is(200).Has("DocumentReference/many")
+}
