@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"ingle/authz/limit"
+	"ingle/authz/mtls"
 	"ingle/fhir"
 	"ingle/interaction"
 )
@@ -17,18 +18,24 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	s.respond(w, r, x, interaction.Failed(err))
 }
 
-// networks keeps out who does not call from an allowed network. Probes of the
-// process itself pass.
+// networks keeps out who does not call from an allowed network, and who came
+// without a client certificate by the name for probes. Probes of the process
+// itself pass.
 func (s *Server) networks(next http.Handler) http.Handler {
-	if len(s.cfg.AllowIPs) == 0 && len(s.cfg.DenyIPs) == 0 {
-		return next
-	}
 	in := func(list []netip.Prefix, a netip.Addr) bool {
 		return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a, err := netip.ParseAddr(s.clientIP(r))
 		probe := r.URL.Path == "/livez" || r.URL.Path == "/readyz"
+		if r.TLS != nil && r.TLS.ServerName == mtls.Probe && !probe {
+			s.refuse(w, r, fhir.Errorf(http.StatusForbidden, fhir.CodeForbidden, "only /livez and /readyz are answered here"))
+			return
+		}
+		if len(s.cfg.AllowIPs) == 0 && len(s.cfg.DenyIPs) == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		a, err := netip.ParseAddr(s.clientIP(r))
 		if !probe && (err != nil || in(s.cfg.DenyIPs, a) || len(s.cfg.AllowIPs) > 0 && !in(s.cfg.AllowIPs, a)) {
 			s.refuse(w, r, fhir.Errorf(http.StatusForbidden, fhir.CodeForbidden, "this server does not answer calls from your network"))
 			return

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ingle/authz"
 	"ingle/authz/limit"
 	"ingle/interaction"
 	"ingle/server"
@@ -105,6 +106,26 @@ func TestQuota(t *testing.T) {
 	now = now.Add(12 * time.Hour)
 	restarted.Get("/Patient").Is(200)
 	other.Get("/Patient").Is(200)
+}
+
+// TestAdministratorsArePaced proves that questions about authorization count.
+func TestAdministratorsArePaced(t *testing.T) {
+	t.Parallel()
+	l := limited(t, limit.Config{Default: limit.Rule{PerSecond: 0.001, Burst: 3}})
+	resolver, err := authz.New(authz.Config{Mode: authz.ModeOpen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(resolver.Close)
+	s := servertest.Start(t, servertest.Options{Server: func(c *server.Config) {
+		c.Limiter, c.Wrap = l, append(c.Wrap, server.Administration(resolver, c.Database))
+	}})
+	for range 3 {
+		s.Do("POST", s.Root+"/admin/authz/drop", "").Is(204)
+	}
+	if s.Do("POST", s.Root+"/admin/authz/drop", "").Is(429).Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
 }
 
 func TestCORS(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"ingle/authz"
@@ -37,6 +38,9 @@ func administrators(resolver *authz.Resolver, path string, answer func(*http.Req
 			exchangeOf(r).path = path
 			var out any
 			caller, err := administrator(resolver, r)
+			if paced := exchangeOf(r).pace(w, exchangeOf(r).principal); paced != nil {
+				err = paced
+			}
 			if err == nil {
 				out, err = answer(r, caller)
 			}
@@ -143,6 +147,9 @@ func refused(resolver *authz.Resolver, w http.ResponseWriter, r *http.Request, e
 	}
 	if len(resp.Allow) > 0 {
 		w.Header().Set("Allow", strings.Join(resp.Allow, ", "))
+	}
+	if resp.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(resp.RetryAfter))
 	}
 	exchangeOf(r).err = resp.Err
 	w.Header().Set("Content-Type", fhirJSON+"; charset=utf-8")

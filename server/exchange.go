@@ -18,7 +18,8 @@ type exchange struct {
 	format    format
 	req       *interaction.Request // nil before the route is known
 	principal string
-	err       error // what went wrong, for the log
+	pace      func(w http.ResponseWriter, principal string) error // Server.pace of this request
+	err       error                                               // what went wrong, for the log
 	rows      int
 	path      string // template of the path, for the log
 	made      interaction.Entry

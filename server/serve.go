@@ -186,6 +186,7 @@ func (s *Server) admit(ctx context.Context, req *interaction.Request) (release f
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{id: requestID(r), start: time.Now(), format: format{pretty: s.cfg.Pretty}, path: "other"}
+		x.pace = func(w http.ResponseWriter, principal string) error { return s.pace(w, r, principal) }
 		rec := &recorder{ResponseWriter: w}
 		h := rec.Header()
 		h.Set("X-Request-Id", x.id)

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -27,6 +28,11 @@ type Files struct {
 	Failed func(error)
 	Now    func() time.Time // default time.Now
 }
+
+// Probe is the server name by which a program on the same machine that has no
+// client certificate may still ask whether the server is ready. Whoever serves
+// requests answers nothing else on such a connection.
+const Probe = "probe.ingle.invalid"
 
 // lookEvery bounds how often the files are looked at.
 const lookEvery = 5 * time.Second
@@ -51,8 +57,20 @@ func Config(f Files) (*tls.Config, error) {
 	}
 	w.config, w.looked = c, f.Now()
 	outer := c.Clone()
-	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return w.current(), nil }
+	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		c := w.current()
+		if hello.ServerName == Probe && local(hello.Conn.RemoteAddr()) {
+			c = c.Clone()
+			c.ClientAuth = tls.NoClientCert
+		}
+		return c, nil
+	}
 	return outer, nil
+}
+
+func local(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }
 
 // watched is the configuration as the files last had it.

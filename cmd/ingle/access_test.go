@@ -16,6 +16,7 @@ import (
 	"ingle/authz"
 	"ingle/authz/devtoken"
 	"ingle/authz/mtls/mtlstest"
+	"ingle/internal/config"
 	"ingle/internal/pgtest"
 )
 
@@ -202,6 +203,25 @@ func TestTLSByConfiguration(t *testing.T) {
 			resp.Body.Close()
 			t.Errorf("%s: %d", name, resp.StatusCode)
 		}
+	}
+	own := &config.Config{TLS: config.TLS{CertFile: certFile, KeyFile: keyFile}}
+	probe, err := ownClient(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ready(t.Context(), probe, strings.TrimSuffix(base, "/fhir")+"/readyz"); err != nil {
+		t.Error("healthcheck: ", err)
+	}
+	if resp, text := ask(t, probe, "GET", base+"/metadata", ""); resp.StatusCode != 403 {
+		t.Errorf("a probe asks for more: %d %s", resp.StatusCode, text)
+	}
+	otherCert, otherKey := other.Issue(t, "first", time.Now().Add(time.Hour))
+	strange, err := ownClient(&config.Config{TLS: config.TLS{CertFile: put("other.pem", otherCert), KeyFile: put("other.key", otherKey)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ready(t.Context(), strange, strings.TrimSuffix(base, "/fhir")+"/readyz"); err == nil {
+		t.Error("healthcheck takes another server for its own")
 	}
 	cert, key = ca.Issue(t, "second", time.Now().Add(time.Hour))
 	put("cert.pem", cert)

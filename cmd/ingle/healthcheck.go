@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ingle/authz/mtls"
 	"ingle/internal/config"
 )
 
@@ -21,14 +25,18 @@ func healthcheckCommand(settings func() (*config.Config, error)) *cobra.Command 
 		Short: "Ask a running server whether it is ready; exit status 1 if not",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if url == "" {
-				c, err := settings()
-				if err != nil {
-					return err
-				}
-				url = readyURL(c)
+			if url != "" {
+				return ready(cmd.Context(), http.DefaultClient, url)
 			}
-			return ready(cmd.Context(), url)
+			c, err := settings()
+			if err != nil {
+				return err
+			}
+			client, err := ownClient(c)
+			if err != nil {
+				return err
+			}
+			return ready(cmd.Context(), client, readyURL(c))
 		},
 	}
 	cmd.Flags().StringVar(&url, "url", "", "URL of /readyz (default: of the server with this configuration)")
@@ -51,14 +59,35 @@ func readyURL(c *config.Config) string {
 	return scheme + "://" + net.JoinHostPort(host, port) + "/readyz"
 }
 
-func ready(ctx context.Context, url string) error {
+// ownClient asks the server of this configuration, whatever name its certificate
+// is for and whoever issued it: what counts is that it is the configured one.
+func ownClient(c *config.Config) (*http.Client, error) {
+	if c.TLS.CertFile == "" {
+		return http.DefaultClient, nil
+	}
+	own, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("TLS certificate: %w", err)
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: mtls.Probe,
+		InsecureSkipVerify: true, // VerifyConnection does
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if !bytes.Equal(s.PeerCertificates[0].Raw, own.Certificate[0]) {
+				return errors.New("another server answers, or one that has not read its new certificate yet")
+			}
+			return nil
+		}}}}, nil
+}
+
+func ready(ctx context.Context, client *http.Client, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
