@@ -71,7 +71,13 @@ func newArborist(life context.Context, cfg *Config, out *outbound.Guard) (*arbor
 	if err != nil {
 		return nil, err
 	}
-	client, err := out.Client(u, outbound.Options{Configured: true, Timeout: cfg.Arborist.Timeout})
+	opt := outbound.Options{Configured: true, Timeout: cfg.Arborist.Timeout}
+	if cfg.Arborist.As != nil {
+		if opt.Service, err = out.NewService(*cfg.Arborist.As); err != nil {
+			return nil, err
+		}
+	}
+	client, err := out.Client(u, opt)
 	if err != nil {
 		return nil, err
 	}

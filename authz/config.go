@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ingle/fhir"
+	"ingle/internal/outbound"
 )
 
 // Mode is how callers are known and what decides what they may do.
@@ -100,6 +101,7 @@ type Issuer struct {
 	IntrospectURL      string
 	IntrospectUser     string
 	IntrospectPassword string
+	IntrospectAs       *outbound.ServiceOptions // asks with a token of its own instead; nil for not
 }
 
 // Arborist is where Arborist is and how its grants are read.
@@ -115,9 +117,10 @@ type Arborist struct {
 	// SendToken asks with the caller's own token (GET) where there is one,
 	// instead of with the verified user name (POST).
 	SendToken bool
-	CacheTTL  time.Duration // how long a grant may outlive its withdrawal; default 30 s
-	Timeout   time.Duration // of one question; default 5 s
-	CacheSize int           // bytes of cached grants, about; default 64 MiB
+	As        *outbound.ServiceOptions // asks with a token of its own; nil for none
+	CacheTTL  time.Duration            // how long a grant may outlive its withdrawal; default 30 s
+	Timeout   time.Duration            // of one question; default 5 s
+	CacheSize int                      // bytes of cached grants, about; default 64 MiB
 }
 
 // Role is a set of grants by configuration.
@@ -203,6 +206,9 @@ func (c Config) complete() (Config, error) {
 	if c.Mode == ModeArborist {
 		if u, err := url.Parse(a.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			fault("arborist: %q is not an http or https URL", a.URL)
+		}
+		if a.SendToken && a.As != nil {
+			fault("arborist: it is asked with the caller's token or with a service's, not both")
 		}
 		for _, p := range []*string{&a.AdminPath, &a.UnlabelledPath} {
 			path, why := NormalizePath(*p)

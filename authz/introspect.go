@@ -29,7 +29,13 @@ func newIntrospector(is Issuer, out *outbound.Guard) (*introspector, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := out.Client(u, outbound.Options{Configured: true, Timeout: keysTimeout})
+	opt := outbound.Options{Configured: true, Timeout: keysTimeout}
+	if is.IntrospectAs != nil {
+		if opt.Service, err = out.NewService(*is.IntrospectAs); err != nil {
+			return nil, err
+		}
+	}
+	client, err := out.Client(u, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +60,9 @@ func (i *introspector) ask(ctx context.Context, token string) (fhir.Node, error)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	// RFC 6749, section 2.3.1: both are form-encoded first.
-	req.SetBasicAuth(url.QueryEscape(i.is.IntrospectUser), url.QueryEscape(i.is.IntrospectPassword))
+	if i.is.IntrospectAs == nil { // RFC 6749, section 2.3.1: both are form-encoded first
+		req.SetBasicAuth(url.QueryEscape(i.is.IntrospectUser), url.QueryEscape(i.is.IntrospectPassword))
+	}
 	resp, err := i.client.Do(req)
 	if err != nil {
 		return fhir.Node{}, fmt.Errorf("%w: %w", errNoIntrospection, err)

@@ -29,6 +29,8 @@ type RemoteOptions struct {
 	Systems []string
 	// Headers are sent along, for example Authorization.
 	Headers map[string]string
+	// As asks with a token of the server's own; nil for none.
+	As *outbound.ServiceOptions
 	// Timeout of one request; default 5 s.
 	Timeout time.Duration
 	// TrustPEM are the certificates of its authorities; nil for the system's.
@@ -84,7 +86,13 @@ func NewRemote(opt RemoteOptions) (*Remote, error) {
 			return nil, fmt.Errorf("terminology: the trust store of %s holds no certificate", u.Redacted())
 		}
 	}
-	client, err := outbound.NewGuard(opt.AllowHosts...).Client(u, out)
+	guard := outbound.NewGuard(opt.AllowHosts...)
+	if opt.As != nil {
+		if out.Service, err = guard.NewService(*opt.As); err != nil {
+			return nil, fmt.Errorf("terminology: the remote server: %w", err)
+		}
+	}
+	client, err := guard.Client(u, out)
 	if err != nil {
 		return nil, fmt.Errorf("terminology: the remote server: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 func terminologyService(c *config.Config, db *store.DB) (*terminology.Service, error) {
 	o := terminology.Options{MaxExpansion: c.Limits.Expansion, NoCache: !c.Terminology.Cache, Concepts: db.Concepts()}
 	for i := range c.Terminology.Remote {
-		r, err := terminologyRemote(&c.Terminology, &c.Terminology.Remote[i])
+		r, err := terminologyRemote(c, &c.Terminology.Remote[i])
 		if err != nil {
 			return nil, fmt.Errorf("terminology.remote[%d]: %w", i, err)
 		}
@@ -23,8 +23,9 @@ func terminologyService(c *config.Config, db *store.DB) (*terminology.Service, e
 	return terminology.New(o)
 }
 
-func terminologyRemote(t *config.Terminology, r *config.RemoteTerminology) (*terminology.Remote, error) {
-	o := terminology.RemoteOptions{Base: r.Base, Systems: r.Systems, Headers: map[string]string{}, Timeout: r.Timeout, CacheTime: r.CacheTime, AllowHosts: t.AllowHosts}
+func terminologyRemote(c *config.Config, r *config.RemoteTerminology) (*terminology.Remote, error) {
+	t := &c.Terminology
+	o := terminology.RemoteOptions{Base: r.Base, Systems: r.Systems, Headers: map[string]string{}, Timeout: r.Timeout, CacheTime: r.CacheTime, AllowHosts: t.AllowHosts, As: service(c, r.As)}
 	if r.CacheTime == 0 || !t.Cache {
 		o.CacheTime = -1
 	}

@@ -11,6 +11,7 @@ import (
 	"ingle/fhir/r4"
 	"ingle/interaction"
 	"ingle/internal/config"
+	"ingle/internal/outbound"
 	"ingle/search"
 	"ingle/server"
 	"ingle/store"
@@ -32,6 +33,7 @@ func authorization(c *config.Config, tenant string) authz.Config {
 			AdminPath:      a.Arborist.AdminPath,
 			UnlabelledPath: a.Labels.UnlabelledPath,
 			SendToken:      a.Arborist.SendToken,
+			As:             service(c, a.Arborist.As),
 			CacheTTL:       a.Arborist.CacheTTL,
 			Timeout:        a.Arborist.Timeout,
 		},
@@ -71,7 +73,7 @@ func authorization(c *config.Config, tenant string) authz.Config {
 		out.Issuers = append(out.Issuers, authz.Issuer{
 			Issuer: i.Issuer, Audiences: audiences, AnyAudience: i.AnyAudience, KeysURL: i.KeysURL, KeysFile: i.KeysFile,
 			Algorithms: i.Algorithms, Purpose: i.Purpose, UserClaim: i.UserClaim, MaxLifetime: i.MaxLifetime,
-			IntrospectURL: i.IntrospectURL, IntrospectUser: i.IntrospectUser, IntrospectPassword: i.IntrospectPassword,
+			IntrospectURL: i.IntrospectURL, IntrospectUser: i.IntrospectUser, IntrospectPassword: i.IntrospectPassword, IntrospectAs: service(c, i.IntrospectAs),
 		})
 	}
 	for name, r := range a.Roles {
@@ -91,6 +93,15 @@ func authorization(c *config.Config, tenant string) authz.Config {
 		out.Certificates = append(out.Certificates, authz.CertificateUser{Name: u.Name, Match: u.Match, Roles: u.Roles, Client: u.Client})
 	}
 	return out
+}
+
+// service is who this server is for another service, nil for nobody.
+func service(c *config.Config, name string) *outbound.ServiceOptions {
+	if name == "" {
+		return nil
+	}
+	s := c.Auth.Services[name]
+	return &outbound.ServiceOptions{TokenURL: s.TokenURL, ClientID: s.ClientID, Secret: s.ClientSecret, Scope: s.Scope, Audience: s.Audience}
 }
 
 // consent is how the store enforces the Consents of patients.

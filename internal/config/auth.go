@@ -26,11 +26,12 @@ type Auth struct {
 	Basic           []BasicUser         `key:"basic" doc:"Services that authenticate with HTTP Basic."`
 	Certificates    []CertificateUser   `key:"certificates" doc:"Services that authenticate with a client certificate, see tls.client_ca_file."`
 
-	Consent   string   `key:"consent" default:"off" oneof:"off|opt-out|opt-in" doc:"Whether Consents of patients are enforced: opt-out withholds the data of a patient whose Consents deny, or whose permission was withdrawn; opt-in those of patients without a permission too. Administrators and the patient's own scopes see them all the same."`
-	Anonymous bool     `key:"anonymous" default:"false" doc:"Callers without credentials have the grants of Arborist's anonymous group instead of 401."`
-	Arborist  Arborist `key:"arborist" doc:"Gen3's policy engine."`
-	Labels    Labels   `key:"labels" doc:"What ties resources to Arborist resource paths: codings in meta.security."`
-	SMART     SMART    `key:"smart" doc:"What /.well-known/smart-configuration says; the endpoints belong to the authorization server."`
+	Services  map[string]Service `key:"services" doc:"Who this server is for other services: where it gets tokens of its own, by the name that introspect_as and as refer to. No caller's token is sent to them."`
+	Consent   string             `key:"consent" default:"off" oneof:"off|opt-out|opt-in" doc:"Whether Consents of patients are enforced: opt-out withholds the data of a patient whose Consents deny, or whose permission was withdrawn; opt-in those of patients without a permission too. Administrators and the patient's own scopes see them all the same."`
+	Anonymous bool               `key:"anonymous" default:"false" doc:"Callers without credentials have the grants of Arborist's anonymous group instead of 401."`
+	Arborist  Arborist           `key:"arborist" doc:"Gen3's policy engine."`
+	Labels    Labels             `key:"labels" doc:"What ties resources to Arborist resource paths: codings in meta.security."`
+	SMART     SMART              `key:"smart" doc:"What /.well-known/smart-configuration says; the endpoints belong to the authorization server."`
 }
 
 // Issuer is one issuer of tokens. Without keys_url and keys_file its discovery document is asked.
@@ -46,6 +47,7 @@ type Issuer struct {
 	IntrospectURL      string        `key:"introspect_url" doc:"URL of token introspection (RFC 7662). Set: every token of the issuer is asked about, at most once a minute, so that opaque ones are accepted and revoked ones refused."`
 	IntrospectUser     string        `key:"introspect_user" doc:"Client id for introspection."`
 	IntrospectPassword string        `key:"introspect_password" secret:"true" doc:"Client secret for introspection."`
+	IntrospectAs       string        `key:"introspect_as" doc:"One of auth.services, with whose token introspection is asked instead."`
 	MaxLifetime        time.Duration `key:"max_lifetime" default:"0s" min:"0s" doc:"Longest time from iat to exp; 0s means any."`
 }
 
@@ -54,6 +56,7 @@ type Arborist struct {
 	URL       string        `key:"url" secret:"url" doc:"Where Arborist answers, such as http://arborist-service."`
 	Service   string        `key:"service" default:"fhir" doc:"Service of the grants that count; grants for * count too."`
 	AdminPath string        `key:"admin_path" default:"/services/fhir/admin" doc:"Resource whose grant with all methods makes an administrator."`
+	As        string        `key:"as" doc:"One of auth.services, with whose token Arborist is asked."`
 	SendToken bool          `key:"send_token" default:"false" doc:"Ask with the caller's own token instead of with the verified user name."`
 	CacheTTL  time.Duration `key:"cache_ttl" default:"30s" min:"0s" max:"10m" doc:"How long a grant may outlive its withdrawal."`
 	Timeout   time.Duration `key:"timeout" default:"5s" min:"100ms" max:"60s" doc:"Time for one question."`
@@ -83,6 +86,15 @@ type Role struct {
 	Unlabelled bool     `key:"unlabelled" default:"false" doc:"Resources without a label too."`
 	Admin      bool     `key:"admin" default:"false" doc:"Administers the server."`
 	Policies   []string `key:"policies" doc:"Access policies that hold for who has the role; with several, all of them do."`
+}
+
+// Service is a client of an authorization server: this server itself, before another service.
+type Service struct {
+	TokenURL     string `key:"token_url" doc:"URL of the token endpoint (grant type client_credentials)."`
+	ClientID     string `key:"client_id" doc:"Client id."`
+	ClientSecret string `key:"client_secret" secret:"true" doc:"Client secret."`
+	Scope        string `key:"scope" doc:"Scopes asked for, separated by blanks."`
+	Audience     string `key:"audience" doc:"Audience asked for, where the endpoint wants one."`
 }
 
 // RolePlan is what a plan contains.

@@ -18,6 +18,7 @@ type RemoteTerminology struct {
 	Base      string         `key:"base" doc:"Its FHIR base URL."`
 	Systems   []string       `key:"systems" doc:"Code systems that it answers for: a canonical URL, url|version for one version, or url* for all that begin so."`
 	Headers   []RemoteHeader `key:"headers" doc:"Headers sent along."`
+	As        string         `key:"as" doc:"One of auth.services, with whose token it is asked."`
 	User      string         `key:"user" doc:"User name for HTTP Basic."`
 	Password  string         `key:"password" secret:"true" doc:"Password for HTTP Basic."`
 	Timeout   time.Duration  `key:"timeout" default:"5s" min:"100ms" max:"60s" doc:"Time for one question. When there is no answer, whoever needs it gets 503, and for as long again nobody else waits."`
@@ -40,6 +41,9 @@ func (t *Terminology) validate(fault func(string, error)) {
 		}
 		if (r.User == "") != (r.Password == "") {
 			fault(where, errors.New("user and password go together"))
+		}
+		if r.As != "" && r.User != "" {
+			fault(where, errors.New("it is asked as a service or with user and password, not both"))
 		}
 	}
 }

@@ -41,6 +41,24 @@ func (c *Config) validate() []error {
 			fault(u.where, checkURL(u.url))
 		}
 	}
+	known := func(where, name string) {
+		if _, ok := c.Auth.Services[name]; name != "" && !ok {
+			fault(where, fmt.Errorf("%q is none of auth.services", name))
+		}
+	}
+	known("auth.arborist.as", c.Auth.Arborist.As)
+	for i, is := range c.Auth.Issuers {
+		known(fmt.Sprintf("auth.issuers[%d].introspect_as", i), is.IntrospectAs)
+	}
+	for i, r := range c.Terminology.Remote {
+		known(fmt.Sprintf("terminology.remote[%d].as", i), r.As)
+	}
+	for name, s := range c.Auth.Services {
+		fault("auth.services."+name+".token_url", checkURL(s.TokenURL))
+		if s.ClientID == "" || s.ClientSecret == "" {
+			fault("auth.services."+name, errors.New("client_id and client_secret are needed"))
+		}
+	}
 	if c.DataDir == "" {
 		fault("data_dir", errors.New("is empty"))
 	}
