@@ -67,9 +67,6 @@ func (p *parser) chainTo(types []string, head, next, name string, of func(typ st
 			return nil, p.within(err, name)
 		}
 	}
-	if out.inside != nil {
-		p.useContained(types)
-	}
 	if len(out.targets) == 0 {
 		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), ps[0].Code, next)}
 	}

@@ -32,9 +32,10 @@ const (
 )
 
 // ContainedRID is the number of the resource at a place in the list of those that
-// the resource with the number rid contains. They follow on all numbers of
-// resources, in the order of rid descending those of one container in their own.
-// The columns container and ord of idx_contained are computed back from it.
+// the resource with the number rid contains. It is beyond the numbers of all
+// resources. In the default order, which is descending, contained resources go by
+// their containers and then by their places. The columns container and ord of
+// idx_contained are computed back from it.
 func ContainedRID(rid int64, ord int) int64 {
 	return containedFrom + rid*maxContained + (maxContained - 1 - int64(ord))
 }

@@ -63,8 +63,6 @@ func (p *parser) contained() error {
 	if p.req.Compartment != "" {
 		return fhir.Errorf(400, fhir.CodeNotSupported, "_contained=%s: contained resources are in no compartment of their own; search without the compartment, or by what contains them", values["_contained"])
 	}
-	p.current = "_contained"
-	p.useContained(p.r.defs.ResourceTypes())
 	q.contained, q.alone = values["_contained"], values["_containedType"] == "contained"
 	inside := containedTypes(q.types)
 	switch {

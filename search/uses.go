@@ -9,7 +9,7 @@ import "strings"
 type Use struct {
 	Parameter string   // of the request, as the client wrote its name
 	Code      string   // the search parameter's
-	Type      string   // the resource type whose elements it looks at
+	Type      string   // the resource type whose elements it looks at, contained or not
 	Elements  []string // paths of them below the resource, without choice of type: "name.family", "value"
 	Anywhere  bool     // it may look at any element: full text, FHIRPath
 	// Identifies are the types of resource whose identifiers it looks at, in the
@@ -28,13 +28,6 @@ func (p *parser) use(modifier string, ps ...*Param) {
 			u.Identifies = sp.Targets
 		}
 		p.q.uses = append(p.q.uses, u)
-	}
-}
-
-// useContained notes that it looks at what resources of the types contain.
-func (p *parser) useContained(types []string) {
-	for _, t := range types {
-		p.q.uses = append(p.q.uses, Use{Parameter: p.current, Code: "_contained", Type: bareType(t), Elements: []string{"contained"}})
 	}
 }
 

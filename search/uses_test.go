@@ -29,8 +29,6 @@ func TestUses(t *testing.T) {
 		"Patient?_text=x":                                        "_text Patient *",
 		"Observation?subject:identifier=x":                       "subject:identifier Observation subject identifies Patient",
 		"Medication?_contained=true&code=x":                      "code Medication code",
-		"Medication?_contained=both":                             "_contained MedicationRequest contained",
-		"MedicationRequest?medication.code=x":                    "medication.code MedicationRequest contained",
 		"Location?near=1|2|3&_sort=near":                         "_sort Location position",
 		"Location?near=1|2|3":                                    "near Location position",
 		"Patient?deceased=true":                                  "deceased Patient deceased",

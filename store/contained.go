@@ -49,6 +49,9 @@ func (v *visible) fromInside(rel search.Relation, resources []string, args *sear
 
 // Linked implements search.Source.
 func (v *visible) Linked(l search.Link) bool {
+	if v.db == nil {
+		return false
+	}
 	c := &v.db.tokens
 	c.mu.RLock()
 	defer c.mu.RUnlock()
