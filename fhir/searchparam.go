@@ -9,6 +9,7 @@ type SearchParam struct {
 	Base         []string // resource types, "Resource" and "DomainResource" among them
 	Expression   string   // FHIRPath, "" for those computed otherwise (_text, _content, _query)
 	Target       []string // resource types a reference parameter may point to; nil if the definition does not say, or is of another type
+	AnyTarget    bool     // Target are all resource types: those that are added too
 	MultipleOr   bool     // true where the definition says nothing
 	MultipleAnd  bool     // true where the definition says nothing
 	Comparators  []string

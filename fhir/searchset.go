@@ -99,7 +99,7 @@ func (p *SearchParam) parse(line string, anyTarget []string) {
 		&comparators, &modifiers, &chain, &components, &p.XPathUsage, &p.DerivedFrom, &p.Description)
 	p.Base = split(base, ",")
 	if p.Target = split(target, ","); target == "*" {
-		p.Target = anyTarget
+		p.Target, p.AnyTarget = anyTarget, true
 	}
 	p.MultipleOr = !strings.Contains(flags, "o")
 	p.MultipleAnd = !strings.Contains(flags, "a")

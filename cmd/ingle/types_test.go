@@ -65,6 +65,10 @@ func TestAddedResourceType(t *testing.T) {
 	try("POST", "/ViewDefinition/$validate", `{"resourceType":"ViewDefinition","name":"n"}`, 200, "ViewDefinition.resource")
 	eventually(t, base+"/ViewDefinition?name=pat", 200, `ViewDefinition/v"`)
 	eventually(t, base+"/ViewDefinition?patient=Patient/p&_include=ViewDefinition:patient", 200, `ViewDefinition/v"`)
+	try("PUT", "/Provenance/pv", `{"resourceType":"Provenance","id":"pv","target":[{"reference":"ViewDefinition/v"}],"recorded":"2020-01-01T00:00:00Z","agent":[{"who":{"display":"x"}}]}`, 201)
+	try("GET", "/ViewDefinition?_id=v&_revinclude=Provenance:target", "", 200, "Provenance/pv")
+	try("GET", "/ViewDefinition?_has:Provenance:target:recorded=2020", "", 200, `ViewDefinition/v"`)
+	try("GET", "/Provenance?target:ViewDefinition.name=pat", "", 200, "Provenance/pv")
 	eventually(t, base+"/metadata", 200, "http://t/StructureDefinition/ViewDefinition")
 
 	// another server, that has heard of it
@@ -84,6 +88,7 @@ func TestAddedResourceType(t *testing.T) {
 	try("POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"StructureDefinition/ViewDefinition"}}]}`, 409)
 	try("PUT", "/StructureDefinition/ViewDefinition", strings.ReplaceAll(viewDefinition, `ViewDefinition.`, `View.`), 422)
 	try("PUT", "/StructureDefinition/ViewDefinition", strings.Replace(viewDefinition, `"abstract":false`, `"abstract":true`, 1), 409)
+	try("DELETE", "/Provenance/pv", "", 204)
 	for _, id := range []string{"v", "w", "theirs"} {
 		try("DELETE", "/ViewDefinition/"+id, "", 204)
 	}
