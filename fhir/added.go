@@ -50,7 +50,9 @@ func (d *Definitions) SetAdded(list []AddedType) {
 		next.active[a.Name] = a
 		next.names = append(next.names, a.Name)
 		for _, t := range a.Types {
-			t.link()
+			if t.fields == nil { // those that were there before are in use
+				t.link()
+			}
 			next.types[t.Name] = t
 		}
 	}
