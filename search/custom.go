@@ -79,6 +79,10 @@ func (r *Registry) State(url string) State {
 // State tells how far the parameter is.
 func (p *Param) State() State { return p.state }
 
+// Elements are the paths of the elements that the parameter looks at, as Use has
+// them; none where only FHIRPath knows.
+func (p *Param) Elements() []string { return p.elements }
+
 // Bases are the resource types that a search parameter applies to, sorted.
 func (r *Registry) Bases(def *fhir.SearchParam) []string {
 	var out []string

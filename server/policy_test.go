@@ -149,6 +149,23 @@ func TestHiddenElements(t *testing.T) {
 	}
 }
 
+// TestHiddenReferences proves that what refers to a resource is not told where the
+// element that does is hidden.
+func TestHiddenReferences(t *testing.T) {
+	t.Parallel()
+	s, as, _ := withPolicies(t, map[string]authz.Policy{"unattended": {Resources: map[string]authz.Rule{"Observation": {Hidden: []string{"performer"}}, "*": {}}}})
+	all, some := as("all"), as("unattended")
+	for _, id := range []string{"a", "b"} {
+		s.Put("/Practitioner/"+id, `{"resourceType":"Practitioner","id":"`+id+`"}`, all...).Is(201)
+	}
+	s.Put("/Observation/o", `{"resourceType":"Observation","id":"o","status":"final","code":{"text":"c"},"performer":[{"reference":"Practitioner/a"}]}`, all...).Is(201)
+	s.Get("/Observation?_include=Observation:performer", some...).Is(403)
+	s.Get("/Practitioner?_revinclude=Observation:*", some...).Is(403)
+	s.Delete("/Practitioner/a", all...).Is(409).Has("Observation/o")
+	s.Delete("/Practitioner/a", some...).Is(204, 200)
+	s.Delete("/Practitioner/b", some...).Is(204, 200)
+}
+
 // TestPolicyCriteria proves what policies leave of types and methods.
 func TestPolicyCriteria(t *testing.T) {
 	t.Parallel()

@@ -79,6 +79,24 @@ func (r *reader) keepHidden(changes []Change) ([]Change, error) {
 	return changes, nil
 }
 
+// hiddenReferences are the reference parameters that rest on hidden elements. No
+// search may ask for them; whether something is referred to is asked besides.
+func (r *reader) hiddenReferences() (out []int32) {
+	hidden := r.scope.Hidden()
+	if hidden == nil {
+		return nil
+	}
+	for _, typ := range hidden.Types() {
+		touches := func(path string) bool { return hidden.Touches(typ, path) }
+		for _, sp := range r.db.reg.Params(typ) {
+			if sp.Type == "reference" && slices.ContainsFunc(sp.Elements(), touches) {
+				out = append(out, int32(sp.ID))
+			}
+		}
+	}
+	return out
+}
+
 // searchable is what the caller may reach by searches, if it may ask them.
 func (r *reader) searchable(ctx context.Context, queries ...*search.Query) (*visible, error) {
 	for _, q := range queries {

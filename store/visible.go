@@ -52,6 +52,7 @@ type visible struct {
 	labels []int32 // ids of the label sets that may be seen, if not all
 	bits   []byte  // the same as a bitmap, where they are a large part of all
 	whole  bool    // SMART scopes leave everything
+	hidden []int32 // reference parameters that rest on hidden elements
 	scope  authz.Scope
 	method authz.Method
 
@@ -71,6 +72,7 @@ func (r *reader) visible(ctx context.Context, m authz.Method) (*visible, error) 
 	}
 	sees := r.seesWithheld()
 	v := &visible{db: r.db, all: g.All && sees, whole: n.Allowed && !n.Restricted(), scope: r.scope, method: m}
+	v.hidden = r.hiddenReferences()
 	if v.all {
 		return v, nil
 	}
@@ -160,6 +162,9 @@ func (v *visible) rows(rel search.Relation, args *search.Args) string {
 	sql := "SELECT * FROM " + tables[rel] + " " + ScopeMark
 	if !v.all {
 		sql += " AND " + v.labelled(args)
+	}
+	if rel == search.Ref && v.hidden != nil {
+		sql += " AND p <> ALL(" + args.Add(v.hidden) + "::int4[])"
 	}
 	return sql
 }

@@ -13,6 +13,7 @@ package redact
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -166,8 +167,8 @@ func (f *Fields) Touches(resourceType, path string) bool {
 	return true
 }
 
-// Any tells whether anything of a type is hidden.
-func (f *Fields) Any(resourceType string) bool { return len(f.types[resourceType]) > 0 }
+// Types are the resource types of which something is hidden, sorted.
+func (f *Fields) Types() []string { return slices.Sorted(maps.Keys(f.types)) }
 
 // repeated tells which parts of a reference repeat what is hidden.
 func (f *Fields) repeated(ref fhir.Node, field *fhir.Field) (display, identifier bool) {
