@@ -45,6 +45,7 @@ func (db *DB) mark(ctx context.Context, v *visible, types []string) (m Mark, err
 	return m, nil
 }
 
+// typeNumbers are the numbers of resource types, in their order.
 func (db *DB) typeNumbers(types []string) []int16 {
 	out := make([]int16, len(types))
 	for i, t := range types {

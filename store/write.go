@@ -262,6 +262,9 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 	}
 	r.queueLocks(b, refs, deleted)
 	about.queueLocks(b)
+	if err := r.queueDecider(ctx, b, about); err != nil {
+		return nil, err
+	}
 	if err := r.queueNarrow(ctx, b, changes, false); err != nil {
 		return nil, err
 	}
@@ -330,18 +333,9 @@ func (r *reader) queueChecks(b *pgx.Batch, v *visible, refs map[string]bool, del
 		var args search.Args
 		sql := "SELECT ingle_refuse('" + stateReferrers + "', (SELECT string_agg(DISTINCT t.name || '/' || f.fhir_id, ', ') FROM (SELECT r.rtype, r.fhir_id FROM " +
 			v.From(search.Ref, nil, "x", &args) + " JOIN " + v.From(search.Resource, nil, "r", &args) + " ON r.rid = x.rid WHERE x.rk = ANY(" + args.Add(refKeys(deleted)) +
-			") ORDER BY r.rid LIMIT 10) AS f JOIN unnest(" + args.Add(r.db.defs.ResourceTypes()) + "::text[], " + args.Add(r.typeNumbers()) + "::int2[]) AS t(name, n) ON t.n = f.rtype))"
+			") ORDER BY r.rid LIMIT 10) AS f JOIN unnest(" + args.Add(r.db.defs.ResourceTypes()) + "::text[], " + args.Add(r.db.typeNumbers(r.db.defs.ResourceTypes())) + "::int2[]) AS t(name, n) ON t.n = f.rtype))"
 		b.Queue(sql, args.Values()...)
 	}
-}
-
-func (r *reader) typeNumbers() []int16 {
-	names := r.db.defs.ResourceTypes()
-	out := make([]int16, len(names))
-	for i, name := range names {
-		out[i] = r.db.defs.TypeNumber(name)
-	}
-	return out
 }
 
 func keysOf(m map[string]bool) []string {
