@@ -39,6 +39,11 @@ func TestCreateReadUpdateDelete(t *testing.T) {
 	if read.Header.Get("ETag") != `W/"1"` || read.Text("gender") != "male" || read.Header.Get("Last-Modified") != a.Header.Get("Last-Modified") {
 		t.Errorf("read %v %s", read.Header, read.Body)
 	}
+	for _, path := range []string{"", "/_history/1"} {
+		if body := s.Get("/Patient/" + id + path).Is(200).Body; !strings.HasPrefix(string(body), `{"resourceType"`) {
+			t.Errorf("resourceType is not where readers look for it: %s", body)
+		}
+	}
 	s.Get("/Patient/" + id + "/").Is(200)
 	u := s.Put("/Patient/"+id, `{"resourceType":"Patient","id":"`+id+`","gender":"female"}`).Is(200)
 	if u.Header.Get("ETag") != `W/"2"` || u.Text("meta.versionId") != "2" {

@@ -86,6 +86,7 @@ func (r *reader) one(ctx context.Context, typ, id, sql string, args []any) (*Res
 	if res.Labels, err = r.db.labels.paths(ctx, r.db.side, res.label); err != nil {
 		return nil, domain(ctx, err)
 	}
+	resourceTypeFirst(res.Body, typ)
 	return res, r.hide(res)
 }
 

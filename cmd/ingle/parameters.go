@@ -199,12 +199,6 @@ func work(ctx context.Context, db *store.DB, registry *search.Registry, log *slo
 		if err := db.ForgetAsync(ctx); err != nil && ctx.Err() == nil {
 			log.Warn("expired answers are not deleted yet", "error", err)
 		}
-		if err := db.ForgetAsync(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("expired answers are not deleted yet", "error", err)
-		}
-		if err := db.ForgetAsync(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("expired answers are not deleted yet", "error", err)
-		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
