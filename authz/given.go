@@ -31,6 +31,7 @@ type given struct {
 	grants grantSet
 	until  time.Time // the first end of any of it, zero for none
 	key    string    // the same for what is the same
+	none   bool      // it names no role
 }
 
 // given asks for what a caller was given. A plan that was given takes the place
@@ -39,7 +40,7 @@ type given struct {
 // the user has through it: it is given to both together.
 func (r *Resolver) given(ctx context.Context, id identity) (given, error) {
 	if r.cfg.Grants == nil && id.Plan == "" {
-		return given{}, nil
+		return given{none: true}, nil
 	}
 	var roles []string
 	var out given
@@ -63,15 +64,13 @@ func (r *Resolver) given(ctx context.Context, id identity) (given, error) {
 	roles = append(roles, r.cfg.Plans[plan]...)
 	slices.Sort(roles)
 	out.key = strings.Join(roles, "\n") + "\n" + out.until.String()
-	out.grants = r.rolesNamed(roles)
+	out.grants, out.none = r.rolesNamed(roles), len(roles) == 0
 	return out, nil
 }
 
 // principals are the names under which a caller may be given something.
 func (r *Resolver) principals(id identity) []string {
-	if r.cfg.Mode == ModeArborist && id.Issuer == "" {
-		id.Name = strings.ToLower(id.Name)
-	}
+	id = r.folded(id)
 	names := []string{id.principal()}
 	if id.Kind == kindUser && id.Client != "" && r.cfg.Mode != ModeArborist {
 		id.Client = ""
@@ -80,9 +79,27 @@ func (r *Resolver) principals(id identity) []string {
 	return names
 }
 
+// folded is a caller under the name that it has here: Arborist folds the case of
+// users' names, with this very function.
+func (r *Resolver) folded(id identity) identity {
+	if r.cfg.Mode == ModeArborist && id.Issuer == "" && id.Kind == kindUser {
+		id.Name = strings.ToLower(id.Name)
+	}
+	return id
+}
+
+// Principal spells a principal as a caller's is: what is given to it holds under
+// this name.
+func (r *Resolver) Principal(text string) string {
+	if id, ok := identityOf(text); ok && r.cfg.Mode == ModeArborist {
+		return r.folded(id).principal()
+	}
+	return text
+}
+
 // beside adds what was given to Arborist's grants, which others may share.
 func (g given) beside(grants grantSet) grantSet {
-	if g.key == "" || len(g.grants.sources) == 0 && len(g.grants.policies) == 0 {
+	if g.none {
 		return grants
 	}
 	return union(grants, g.grants)

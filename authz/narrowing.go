@@ -13,12 +13,15 @@ type Narrowing struct {
 // Restricted tells whether only some of the type's resources are allowed.
 func (n Narrowing) Restricted() bool { return n.Allowed && len(n.Alternatives) > 0 }
 
-// Restriction is a condition on a resource: both parts must hold. A condition
+// Restriction is a condition on a resource: all parts must hold. A condition
 // that the reader cannot put to a resource (a parameter that is not known) is
 // not met by any.
 type Restriction struct {
 	Patient string `json:"patient,omitempty"` // the logical id of the Patient whose compartment it must be in, "" for no such condition
 	Query   string `json:"query,omitempty"`   // search parameters that it must match, as in a URL ("category=laboratory"), "" for none
+	// Criteria are those of policies. A caller's own Query may not rest on what is
+	// hidden from it; they may.
+	Criteria string `json:"criteria,omitempty"`
 }
 
 // maxAlternatives bounds what one relation must be asked.
@@ -56,11 +59,17 @@ func (r Restriction) and(o Restriction) (Restriction, bool) {
 	case o.Patient != "" && o.Patient != r.Patient:
 		return Restriction{}, false
 	}
-	switch {
-	case r.Query == "":
-		r.Query = o.Query
-	case o.Query != "" && o.Query != r.Query:
-		r.Query += "&" + o.Query
-	}
+	r.Query = bothQueries(r.Query, o.Query)
+	r.Criteria = bothQueries(r.Criteria, o.Criteria)
 	return r, true
+}
+
+func bothQueries(a, b string) string {
+	switch {
+	case a == "":
+		return b
+	case b == "" || a == b:
+		return a
+	}
+	return a + "&" + b
 }

@@ -133,7 +133,7 @@ func alternatives(queries []string, id *identity) Narrowing {
 	for _, q := range queries {
 		if text, ok := fill(q, id); ok {
 			n.Allowed = true
-			n.Alternatives = append(n.Alternatives, Restriction{Query: text})
+			n.Alternatives = append(n.Alternatives, Restriction{Criteria: text})
 		}
 	}
 	return n

@@ -221,9 +221,7 @@ func (r *Resolver) answers(ctx context.Context, id identity, token string) (user
 
 // compose makes the scope. v may be nil for a caller without a token.
 func (r *Resolver) compose(id identity, g grantSet, v *verified, extra given) Scope {
-	if r.cfg.Mode == ModeArborist && id.Issuer == "" && id.Kind == kindUser {
-		id.Name = strings.ToLower(id.Name)
-	}
+	id = r.folded(id)
 	s := &scope{identity: id, mode: r.cfg.Mode, admin: g.admin, grants: g.grants(r.cfg.NeedAll), sources: g.sources}
 	if v != nil {
 		s.expires = v.expires

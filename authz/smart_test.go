@@ -81,8 +81,8 @@ func TestNarrow(t *testing.T) {
 		"user reads only":                 {"user/*.read", "", "Observation", Delete, Narrowing{}},
 		"user and patient":                {"patient/Observation.rs user/Observation.r", "p1", "Observation", Read, Narrowing{Allowed: true}},
 		"user and patient, searching":     {"patient/Observation.rs user/Observation.r", "p1", "Observation", Search, Narrowing{true, p1}},
-		"parameters":                      {"patient/Observation.rs?category=laboratory patient/Observation.rs?category=vital-signs", "p1", "Observation", Read, Narrowing{true, []Restriction{{"p1", "category=laboratory"}, {"p1", "category=vital-signs"}}}},
-		"parameters, and without":         {"patient/Observation.rs?category=laboratory patient/Observation.r", "p1", "Observation", Read, Narrowing{true, []Restriction{{"p1", "category=laboratory"}, {Patient: "p1"}}}},
+		"parameters":                      {"patient/Observation.rs?category=laboratory patient/Observation.rs?category=vital-signs", "p1", "Observation", Read, Narrowing{true, []Restriction{{Patient: "p1", Query: "category=laboratory"}, {Patient: "p1", Query: "category=vital-signs"}}}},
+		"parameters, and without":         {"patient/Observation.rs?category=laboratory patient/Observation.r", "p1", "Observation", Read, Narrowing{true, []Restriction{{Patient: "p1", Query: "category=laboratory"}, {Patient: "p1"}}}},
 		"twice the same":                  {"patient/Observation.rs patient/Observation.r", "p1", "Observation", Read, Narrowing{true, p1}},
 		"only a malformed one":            {"patient/Observation.nonsense", "p1", "Observation", Read, Narrowing{}},
 		"system":                          {"system/*.rs", "", "Observation", Read, Narrowing{Allowed: true}},
@@ -140,7 +140,7 @@ func meets(n Narrowing, patient string, matches map[string]bool) bool {
 	}
 	for _, r := range n.Alternatives {
 		ok := r.Patient == "" || r.Patient == patient
-		for q := range strings.SplitSeq(r.Query, "&") {
+		for q := range strings.SplitSeq(r.Query+"&"+r.Criteria, "&") {
 			ok = ok && (q == "" || matches[q])
 		}
 		if ok {
@@ -152,7 +152,8 @@ func meets(n Narrowing, patient string, matches map[string]bool) bool {
 
 func TestNarrowingAndProperty(t *testing.T) {
 	restriction := rapid.Custom(func(t *rapid.T) Restriction {
-		return Restriction{rapid.SampledFrom([]string{"", "p1", "p2"}).Draw(t, "patient"), rapid.SampledFrom([]string{"", "a=1", "b=2"}).Draw(t, "query")}
+		return Restriction{rapid.SampledFrom([]string{"", "p1", "p2"}).Draw(t, "patient"),
+			rapid.SampledFrom([]string{"", "a=1", "b=2"}).Draw(t, "query"), rapid.SampledFrom([]string{"", "a=1", "b=2"}).Draw(t, "criteria")}
 	})
 	narrowing := rapid.Custom(func(t *rapid.T) Narrowing {
 		return Narrowing{rapid.Bool().Draw(t, "allowed"), rapid.SliceOfN(restriction, 0, 3).Draw(t, "alternatives")}

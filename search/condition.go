@@ -6,13 +6,14 @@ import "ingle/fhir"
 // resource of the type, whose rid is the given expression: what SMART scopes
 // with search parameters ask of each row. Parameters that shape a result have
 // no meaning here and are refused like unknown ones. Arguments are added to args.
-func (r *Registry) Condition(resourceType string, params []KV, src Source, rid string, args *Args) (string, error) {
+// uses are what it rests on.
+func (r *Registry) Condition(resourceType string, params []KV, src Source, rid string, args *Args) (sql string, uses []Use, err error) {
 	q, _, err := r.Parse(Request{Type: resourceType, Params: params, Strict: true})
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if q.contained != "" {
-		return "", fhir.Errorf(400, fhir.CodeNotSupported, "_contained is no condition on a resource")
+		return "", nil, fhir.Errorf(400, fhir.CodeNotSupported, "_contained is no condition on a resource")
 	}
 	c := &compilation{r: r, q: q, src: src, args: *args}
 	parts := make([]string, len(q.conds))
@@ -20,5 +21,5 @@ func (r *Registry) Condition(resourceType string, params []KV, src Source, rid s
 		parts[i] = c.probe(k, row{rid: rid}, false)
 	}
 	*args = c.args
-	return and(parts...), nil
+	return and(parts...), q.Uses(), nil
 }

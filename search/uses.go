@@ -12,9 +12,6 @@ type Use struct {
 	Type      string   // the resource type whose elements it looks at, contained or not
 	Elements  []string // paths of them below the resource, without choice of type: "name.family", "value"
 	Anywhere  bool     // it may look at any element: full text, FHIRPath
-	// Identifies are the types of resource whose identifiers it looks at, in the
-	// references to them (:identifier).
-	Identifies []string
 }
 
 // Uses lists what the search rests on.
@@ -24,8 +21,11 @@ func (q *Query) Uses() []Use { return q.uses }
 func (p *parser) use(modifier string, ps ...*Param) {
 	for _, sp := range ps {
 		u := Use{Parameter: p.current, Code: sp.Code, Type: bareType(sp.resource), Elements: sp.elements, Anywhere: sp.anywhere}
-		if modifier == "identifier" {
-			u.Identifies = sp.Targets
+		if modifier == "identifier" { // it looks at what the references say of themselves
+			u.Elements = make([]string, len(sp.elements))
+			for i, e := range sp.elements {
+				u.Elements[i] = e + ".identifier"
+			}
 		}
 		p.q.uses = append(p.q.uses, u)
 	}

@@ -23,12 +23,12 @@ func GrantAdministration(resolver *authz.Resolver, grants *store.Grants) func(ht
 		q := r.URL.Query()
 		switch r.Method {
 		case http.MethodGet:
-			list, err := grants.List(r.Context(), q.Get("principal"))
+			list, err := grants.List(r.Context(), resolver.Principal(q.Get("principal")))
 			return map[string]any{"grants": append([]authz.Given{}, list...)}, err
 		case http.MethodPost:
 			return give(r, resolver, grants, caller)
 		case http.MethodDelete:
-			there, err := grants.Delete(r.Context(), authz.Given{Principal: q.Get("principal"), Role: q.Get("role"), Plan: q.Get("plan")})
+			there, err := grants.Delete(r.Context(), authz.Given{Principal: resolver.Principal(q.Get("principal")), Role: q.Get("role"), Plan: q.Get("plan")})
 			if err == nil && !there {
 				err = fhir.Errorf(http.StatusNotFound, fhir.CodeNotFound, "%q has no such role or plan", q.Get("principal"))
 			}
@@ -52,7 +52,7 @@ func give(r *http.Request, resolver *authz.Resolver, grants *store.Grants, calle
 	if err := body.Decode(&in); err != nil {
 		return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeStructure, `a grant is sent as {"principal":"user:…","role":"…"} or "plan", with "expires" if it is to end: "2027-01-31T00:00:00Z"`).Because(err)
 	}
-	g := authz.Given{Principal: in.Principal, Role: in.Role, Plan: in.Plan, Expires: in.Expires, By: caller.Principal()}
+	g := authz.Given{Principal: resolver.Principal(in.Principal), Role: in.Role, Plan: in.Plan, Expires: in.Expires, By: caller.Principal()}
 	if !resolver.Known(g) {
 		return nil, fhir.Errorf(http.StatusUnprocessableEntity, fhir.CodeValue,
 			"a grant is of one role or one plan of the configuration, to a principal as the audit trail names it (user:…, client:…, basic:…, cert:…)")

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ingle/authz"
+	"ingle/authz/redact"
 	"ingle/fhir"
 	"ingle/search"
 )
@@ -110,24 +111,25 @@ func (r *reader) searchable(ctx context.Context, queries ...*search.Query) (*vis
 // mayAsk refuses a search that rests on an element that the caller does not see:
 // its matches, or their order, would tell of it.
 func (r *reader) mayAsk(q *search.Query) error {
-	hidden := r.scope.Hidden()
-	if hidden == nil {
+	u, why := restsOn(r.scope.Hidden(), q.Uses())
+	if why == "" {
 		return nil
 	}
-	for _, u := range q.Uses() {
-		why := ""
-		switch touches := func(path string) bool { return hidden.Touches(u.Type, path) }; {
-		case slices.ContainsFunc(u.Elements, touches):
-			why = "looks at elements"
-		case slices.ContainsFunc(u.Identifies, func(t string) bool { return hidden.Touches(t, "identifier") }):
-			why = "looks at identifiers"
-		case u.Anywhere:
-			// the words of any resource may repeat what is hidden of another
-			why = "may look at elements"
-		default:
-			continue
-		}
-		return fhir.Errorf(403, fhir.CodeForbidden, "%s: the search parameter %s of %s %s that the access policy hides from you", u.Parameter, u.Code, u.Type, why)
+	return fhir.Errorf(403, fhir.CodeForbidden, "%s: the search parameter %s of %s %s that the access policy hides from you", u.Parameter, u.Code, u.Type, why)
+}
+
+// restsOn finds the first use of what is hidden, and says what it does; "" for none.
+func restsOn(hidden *redact.Fields, uses []search.Use) (u search.Use, why string) {
+	if hidden == nil {
+		return u, ""
 	}
-	return nil
+	for _, u := range uses {
+		if slices.ContainsFunc(u.Elements, func(path string) bool { return hidden.Touches(u.Type, path) }) {
+			return u, "looks at elements"
+		}
+		if u.Anywhere { // the words of any resource may repeat what is hidden of another
+			return u, "may look at elements"
+		}
+	}
+	return u, ""
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ingle/authz"
+	"ingle/authz/redact"
 	"ingle/search"
 )
 
@@ -70,7 +71,7 @@ type narrowGroup struct {
 
 // byType tells that the condition depends on the type: parameters do.
 func (g narrowGroup) byType() bool {
-	return slices.ContainsFunc(g.alternatives, func(r authz.Restriction) bool { return r.Query != "" })
+	return slices.ContainsFunc(g.alternatives, func(r authz.Restriction) bool { return r.Query != "" || r.Criteria != "" })
 }
 
 // typed tells whether the relation's rows have the column rtype.
@@ -95,7 +96,11 @@ func (v *visible) alternatives(rel search.Relation, g narrowGroup, args *search.
 			cond = v.inCompartment(g.types, r.Patient, args)
 		}
 		if r.Query != "" {
-			cond += " AND " + v.meets(g.types[0], r.Query, args)
+			// the caller chose what its token asks, as it does a search
+			cond += " AND " + v.meets(g.types[0], r.Query, v.scope.Hidden(), args)
+		}
+		if r.Criteria != "" {
+			cond += " AND " + v.meets(g.types[0], r.Criteria, nil, args)
 		}
 		parts[i] = "(" + cond + ")"
 	}
@@ -130,8 +135,9 @@ func (v *visible) inCompartment(types []string, patient string, args *search.Arg
 	return "(" + strings.Join(parts, " OR ") + ")"
 }
 
-// meets asks whether the row's resource matches a scope's search parameters.
-func (v *visible) meets(typ, query string, args *search.Args) string {
+// meets asks whether the row's resource matches search parameters. Those that
+// rest on what is hidden are met by none: what is seen would tell of it.
+func (v *visible) meets(typ, query string, hidden *redact.Fields, args *search.Args) string {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return "false"
@@ -144,8 +150,11 @@ func (v *visible) meets(typ, query string, args *search.Args) string {
 	}
 	slices.SortFunc(params, func(a, b search.KV) int { return strings.Compare(a.Name+"="+a.Value, b.Name+"="+b.Value) })
 	everything := &visible{db: v.db, all: true, whole: true}
-	cond, err := v.db.reg.Condition(typ, params, everything, "scope_row.rid", args)
+	cond, uses, err := v.db.reg.Condition(typ, params, everything, "scope_row.rid", args)
 	if err != nil {
+		return "false"
+	}
+	if _, why := restsOn(hidden, uses); why != "" {
 		return "false"
 	}
 	return "(" + cond + ")"

@@ -3,9 +3,10 @@
 //
 // Hidden are the elements that are named, by resource type, wherever a resource
 // of the type stands: by itself, contained, in a Bundle. What repeats them goes
-// along: every narrative, and in references to a resource of such a type what
-// names it beside the reference itself (display, and identifier where the type's
-// identifier is hidden).
+// along: every narrative, wherever one stands, and in references to a resource of
+// such a type what names it beside the reference itself (display, and identifier
+// where the type's identifier is hidden). In what no definition tells of, all goes
+// that has the names of these.
 //
 // Nothing that a caller is told depends on hidden content: what may be written
 // is decided by what the caller sees.
@@ -144,52 +145,65 @@ func (f *Fields) Of(resourceType string) []string {
 }
 
 // Touches tells whether an element of a type is hidden, or a part of it, or what
-// it is part of.
+// it is part of, or whether it repeats what is hidden.
 func (f *Fields) Touches(resourceType, path string) bool {
-	at, ok := f.types[resourceType]
-	if !ok {
+	names := strings.Split(path, ".")
+	return f.types[resourceType].touches(names) || f.repeats(f.defs.Type(resourceType), names)
+}
+
+func (t tree) touches(names []string) bool {
+	if t == nil {
 		return false
 	}
-	names := strings.Split(path, ".")
-	if names[0] == "text" {
-		return true // the narrative
-	}
 	for _, name := range names {
-		below, there := at[name]
+		below, there := t[name]
 		if !there {
 			return false
 		}
 		if below == nil {
 			return true
 		}
-		at = below
+		t = below
 	}
 	return true
+}
+
+// repeats tells whether a path leads to a narrative, or to what a reference says
+// of a resource of which something is hidden.
+func (f *Fields) repeats(t *fhir.Type, names []string) bool {
+	if t == nil || len(names) == 0 {
+		return false
+	}
+	field := t.Field(names[0])
+	if field == nil {
+		return false
+	}
+	for _, x := range field.Types {
+		switch {
+		case x.Code == "Narrative":
+			return true
+		case x.Code == "Reference" && len(names) > 1:
+			display, identifier := f.repeated(x.Targets)
+			if display && names[1] == "display" || identifier && names[1] == "identifier" {
+				return true
+			}
+		}
+		if f.repeats(f.defs.Type(x.Code), names[1:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // Types are the resource types of which something is hidden, sorted.
 func (f *Fields) Types() []string { return slices.Sorted(maps.Keys(f.types)) }
 
-// repeated tells which parts of a reference repeat what is hidden.
-func (f *Fields) repeated(ref fhir.Node, field *fhir.Field) (display, identifier bool) {
-	target := ref.Get("type").Text()
-	if text := ref.Get("reference"); text.Valid() {
-		if r := fhir.ParseReference(text.Text(), nil, f.defs.IsResourceType); r.Type != "" {
-			target = r.Type
-		}
-	}
-	var targets []string
-	if target != "" {
-		targets = []string{target}
-	} else {
-		for _, t := range field.Types {
-			if t.Code == "Reference" {
-				targets = t.Targets
-			}
-		}
-	}
+// repeated tells which parts of a reference to one of these types, nil for any,
+// repeat what is hidden.
+func (f *Fields) repeated(targets []string) (display, identifier bool) {
 	for typ, t := range f.types {
-		if len(t) == 0 || targets != nil && !slices.Contains(targets, typ) && !slices.Contains(targets, "Resource") {
+		among := func(target string) bool { return target == typ || !f.defs.IsResourceType(target) }
+		if len(t) == 0 || targets != nil && !slices.ContainsFunc(targets, among) {
 			continue
 		}
 		display = true
@@ -198,4 +212,45 @@ func (f *Fields) repeated(ref fhir.Node, field *fhir.Field) (display, identifier
 		}
 	}
 	return display, identifier
+}
+
+// targets are the types that a reference may lead to, nil for any. in is the
+// resource that it stands in, which is not contained itself. Where the reference
+// does not name a type, its element does; what the writer says in
+// Reference.type is not believed against that.
+func (f *Fields) targets(ref, in fhir.Node, field *fhir.Field) []string {
+	r := fhir.ParseReference(ref.Get("reference").Text(), nil, f.defs.IsResourceType)
+	if r.Form == fhir.RefFragment {
+		r.Type = contained(in, r.Fragment)
+	}
+	if r.Type != "" {
+		return []string{r.Type}
+	}
+	var out []string
+	for _, t := range field.Types {
+		if t.Code != "Reference" {
+			continue
+		}
+		if t.Targets == nil {
+			return nil
+		}
+		out = append(out, t.Targets...)
+	}
+	if typ := ref.Get("type").Text(); typ != "" && out != nil {
+		out = append(out, strings.TrimPrefix(typ, "http://hl7.org/fhir/StructureDefinition/"))
+	}
+	return out
+}
+
+// contained is the type of a contained resource, or of what contains it ("").
+func contained(in fhir.Node, id string) string {
+	if id == "" {
+		return in.Get("resourceType").Text()
+	}
+	for n := in.Get("contained").First(); n.Valid(); n = n.Next() {
+		if n.Get("id").Text() == id {
+			return n.Get("resourceType").Text()
+		}
+	}
+	return ""
 }

@@ -38,8 +38,15 @@ func TestRemove(t *testing.T) {
 		"in a Bundle": {`{"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Patient", "name": [{"family": "x"}], "id": "p"}}]}`,
 			`{"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Patient", "id": "p"}}]}`},
 		"references": {`{"resourceType": "Observation", "subject": {"reference": "Patient/1", "identifier": {"value": "1"}, "display": "Ann"}, "performer": [{"reference": "Practitioner/1", "display": "Dr"}, {"display": "Ann"}, {"type": "Practitioner", "display": "Dr"}], "specimen": {"display": "blood"}}`,
-			`{"resourceType": "Observation", "subject": {"reference": "Patient/1"}, "performer": [{"reference": "Practitioner/1", "display": "Dr"}, {"type": "Practitioner", "display": "Dr"}], "specimen": {"display": "blood"}}`},
-		"an absolute one": {`{"resourceType": "Observation", "subject": {"reference": "http://x.test/fhir/Patient/1", "display": "Ann"}}`, `{"resourceType": "Observation", "subject": {"reference": "http://x.test/fhir/Patient/1"}}`},
+			`{"resourceType": "Observation", "subject": {"reference": "Patient/1"}, "performer": [{"reference": "Practitioner/1", "display": "Dr"}, {"type": "Practitioner"}], "specimen": {"display": "blood"}}`},
+		"wrong types": {`{"resourceType": "Observation", "contained": [{"resourceType": "Patient", "id": "q"}, {"resourceType": "Practitioner", "id": "r"}], "subject": {"type": "http://hl7.org/fhir/StructureDefinition/Patient", "identifier": {"value": "1"}}, "specimen": {"type": "http://hl7.org/fhir/StructureDefinition/Patient", "display": "Ann"}, "performer": [{"reference": "#q", "type": "Practitioner", "display": "Ann"}, {"reference": "#r", "type": "Patient", "display": "Dr"}, {"reference": "urn:uuid:1", "type": "Practitioner", "display": "Ann"}, {"reference": "#gone", "display": "Ann"}]}`,
+			`{"resourceType": "Observation", "contained": [{"resourceType": "Patient", "id": "q"}, {"resourceType": "Practitioner", "id": "r"}], "subject": {"type": "http://hl7.org/fhir/StructureDefinition/Patient"}, "specimen": {"type": "http://hl7.org/fhir/StructureDefinition/Patient"}, "performer": [{"reference": "#q", "type": "Practitioner"}, {"reference": "#r", "type": "Patient", "display": "Dr"}, {"reference": "urn:uuid:1", "type": "Practitioner"}, {"reference": "#gone"}]}`},
+		"narratives": {`{"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Composition", "id": "c", "section": [{"title": "t", "text": {"div": "Ann"}, "section": [{"title": "u", "text": {"div": "Ann"}}]}]}}, {"resource": {"resourceType": "List", "contained": [{"resourceType": "Composition", "section": [{"text": {"div": "Ann"}, "title": "t"}]}]}}]}`,
+			`{"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Composition", "id": "c", "section": [{"title": "t", "section": [{"title": "u"}]}]}}, {"resource": {"resourceType": "List", "contained": [{"resourceType": "Composition", "section": [{"title": "t"}]}]}}]}`},
+		"what no definition tells of": {`{"resourceType": "View", "id": "v", "text": {"div": "Ann"}, "contained": [{"resourceType": "Patient", "id": "p", "name": [{"family": "x"}]}], "about": {"reference": "Patient/p", "display": "Ann", "identifier": {"value": "1"}}, "note": [{"said": {"div": "Ann"}, "text": "t"}], "identifier": [{"value": "v"}]}`,
+			`{"resourceType": "View", "id": "v", "contained": [{"resourceType": "Patient", "id": "p"}], "about": {"reference": "Patient/p"}, "note": [{"text": "t"}], "identifier": [{"value": "v"}]}`},
+		"an element that no definition tells of": {`{"resourceType": "Observation", "about": {"reference": "Patient/p", "display": "Ann"}, "status": "final"}`, `{"resourceType": "Observation", "about": {"reference": "Patient/p"}, "status": "final"}`},
+		"an absolute one":                        {`{"resourceType": "Observation", "subject": {"reference": "http://x.test/fhir/Patient/1", "display": "Ann"}}`, `{"resourceType": "Observation", "subject": {"reference": "http://x.test/fhir/Patient/1"}}`},
 	} {
 		got, err := f.Remove([]byte(tc[0]))
 		if err != nil || string(got) != tc[1] {
@@ -113,12 +120,14 @@ func TestRestore(t *testing.T) {
 func TestRestoreKeeps(t *testing.T) {
 	f := fields(t, patient)
 	for stored, sent := range map[string]string{
-		`{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p","name":[{"family":"HIDDEN"}],"gender":"male"}],"status":"final"}`: `{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p","gender":"female"}],"status":"amended"}`,
-		`{"resourceType":"Observation","performer":[{"display":"HIDDEN"}],"status":"final"}`:                                                             `{"resourceType":"Observation","status":"amended"}`,
-		`{"resourceType":"Observation","performer":[{"display":"HIDDEN"},{"reference":"Practitioner/1"}],"status":"final"}`:                              `{"resourceType":"Observation","performer":[{"reference":"Practitioner/2"}],"status":"amended"}`,
-		`{"resourceType":"Patient","contact":[{"name":{"text":"HIDDEN"}}]}`:                                                                              `{"resourceType":"Patient","contact":[{"gender":"male"}]}`,
-		`{"resourceType":"Bundle","entry":[{"fullUrl":"urn:a","resource":{"resourceType":"Patient","name":[{"text":"HIDDEN"}]}}]}`:                       `{"resourceType":"Bundle","entry":[{"fullUrl":"urn:a","resource":{"resourceType":"Patient","active":true}}]}`,
-		`{"resourceType":"Observation","subject":{"reference":"Patient/1","identifier":{"value":"HIDDEN"}},"status":"final"}`:                            `{"resourceType":"Observation","subject":{"reference":"Patient/1"},"status":"amended"}`,
+		`{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p","name":[{"family":"HIDDEN"}],"gender":"male"}],"status":"final"}`:                                `{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p","gender":"female"}],"status":"amended"}`,
+		`{"resourceType":"Observation","performer":[{"display":"HIDDEN"}],"status":"final"}`:                                                                                            `{"resourceType":"Observation","status":"amended"}`,
+		`{"resourceType":"Observation","performer":[{"display":"HIDDEN"},{"reference":"Practitioner/1"}],"status":"final"}`:                                                             `{"resourceType":"Observation","performer":[{"reference":"Practitioner/2"}],"status":"amended"}`,
+		`{"resourceType":"Patient","contact":[{"name":{"text":"HIDDEN"}}]}`:                                                                                                             `{"resourceType":"Patient","contact":[{"gender":"male"}]}`,
+		`{"resourceType":"Composition","section":[{"title":"a","text":{"div":"HIDDEN"}}]}`:                                                                                              `{"resourceType":"Composition","section":[{"title":"b"}]}`,
+		`{"resourceType":"Composition","contained":[{"resourceType":"Patient","id":"q"}],"attester":[{"party":{"reference":"#q","type":"Group","display":"HIDDEN"}}],"status":"final"}`: `{"resourceType":"Composition","contained":[{"resourceType":"Patient","id":"q"}],"attester":[{"party":{"reference":"#q","type":"Group"}}],"status":"amended"}`,
+		`{"resourceType":"Bundle","entry":[{"fullUrl":"urn:a","resource":{"resourceType":"Patient","name":[{"text":"HIDDEN"}]}}]}`:                                                      `{"resourceType":"Bundle","entry":[{"fullUrl":"urn:a","resource":{"resourceType":"Patient","active":true}}]}`,
+		`{"resourceType":"Observation","subject":{"reference":"Patient/1","identifier":{"value":"HIDDEN"}},"status":"final"}`:                                                           `{"resourceType":"Observation","subject":{"reference":"Patient/1"},"status":"amended"}`,
 	} {
 		doc, err := fhir.Parse([]byte(sent), fhir.Limits{})
 		if err != nil {
@@ -163,6 +172,14 @@ func TestNew(t *testing.T) {
 		if f.Touches("Patient", path) != touched {
 			t.Errorf("Patient.%s", path)
 		}
+	}
+	for path, touched := range map[string]bool{"subject": false, "subject.display": true, "subject.identifier": false, "specimen.display": false, "text.div": true, "code.text": false} {
+		if f := fields(t, map[string][]string{"Patient": {"name"}}); f.Touches("Observation", path) != touched {
+			t.Errorf("Observation.%s", path)
+		}
+	}
+	if !f.Touches("Observation", "subject.identifier") || !f.Touches("Composition", "section.text.div") || !f.Touches("Basic", "extension.value.identifier") {
+		t.Error("what repeats what is hidden")
 	}
 	if !f.Touches("Observation", "component") || !f.Touches("Observation", "component.value") || f.Touches("Observation", "component.code") || f.Touches("Condition", "code") {
 		t.Error("Observation, Condition")

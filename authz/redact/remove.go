@@ -2,6 +2,7 @@ package redact
 
 import (
 	"fmt"
+	"strings"
 
 	"ingle/fhir"
 )
@@ -16,7 +17,7 @@ func (f *Fields) Remove(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a stored resource: %w", err)
 	}
-	r := &removal{f: f, src: body}
+	r := &removal{f: f, src: body, in: doc.Root()}
 	r.resource(doc.Root())
 	return r.result(), nil
 }
@@ -25,10 +26,11 @@ func (f *Fields) Remove(body []byte) ([]byte, error) {
 type removal struct {
 	f     *Fields
 	src   []byte
+	in    fhir.Node // the resource that this is in, which is not contained itself
 	spans [][2]int
-	// met are the hidden elements that are there, and narrative tells of a narrative.
+	// met are the hidden elements that are there, and narrative is the path of a narrative.
 	met       []string
-	narrative bool
+	narrative string
 }
 
 func (r *removal) result() []byte { return r.window(0, len(r.src)) }
@@ -53,23 +55,27 @@ func (r *removal) resource(n fhir.Node) {
 	name := n.Get("resourceType").Text()
 	if t := r.f.defs.Type(name); t != nil {
 		r.object(n, t, r.f.types[name], nil)
+	} else {
+		r.unknown(n, r.f.types[name])
 	}
 }
 
 // object takes out of an object what is hidden below it. It tells whether
 // nothing is left. field is the element that the object is the value of.
 func (r *removal) object(n fhir.Node, t *fhir.Type, hide tree, field *fhir.Field) (emptied bool) {
-	h := r.f.here(n, t, hide, field)
+	h := r.f.here(n, r.in, t, hide, field)
 	return r.container(n, func(m fhir.Node) bool {
 		f, typ, ext := t.MemberBytes(key(m))
 		switch {
 		case f == nil:
-			return false
-		case h.hides(f.Name):
+			return r.unknownMember(m, nil)
+		case h.hides(f, typ):
 			if h.named(f.Name) {
 				r.met = append(r.met, t.Name+"."+f.Name)
 			}
-			r.narrative = r.narrative || h.text && f.Name == "text"
+			if typ == narrative {
+				r.narrative = t.Name + "." + f.Name
+			}
 			return true
 		case ext:
 			return false
@@ -88,11 +94,48 @@ func (r *removal) value(n fhir.Node, f *fhir.Field, typ string, hide tree) (empt
 		return false
 	}
 	if typ == "Resource" {
+		if f.Name != "contained" {
+			defer func(in fhir.Node) { r.in = in }(r.in)
+			r.in = n
+		}
 		r.resource(n)
 		return false
 	}
-	t := r.f.defs.Type(typ)
-	return t != nil && r.object(n, t, hide, f)
+	if t := r.f.defs.Type(typ); t != nil {
+		return r.object(n, t, hide, f)
+	}
+	return r.unknown(n, hide)
+}
+
+// unknown takes out of what no definition tells of all that may be hidden or
+// repeat it, by the names: hide's own, those of narratives, and those of what a
+// reference says. It tells whether nothing is left.
+func (r *removal) unknown(n fhir.Node, hide tree) (emptied bool) {
+	switch n.Kind() {
+	case fhir.Array:
+		return r.container(n, func(e fhir.Node) bool { return r.unknown(e, hide) })
+	case fhir.Object:
+	default:
+		return false
+	}
+	if typ := n.Get("resourceType").Text(); typ != "" && r.f.defs.Type(typ) != nil {
+		r.resource(n)
+		return false
+	}
+	return r.container(n, func(m fhir.Node) bool { return r.unknownMember(m, hide) })
+}
+
+func (r *removal) unknownMember(m fhir.Node, hide tree) (goes bool) {
+	name := strings.TrimPrefix(m.Key(), "_")
+	for own := range hide {
+		if strings.HasPrefix(name, own) { // valueString for value
+			return true
+		}
+	}
+	if name == "display" || m.Kind() == fhir.Object && (name == "text" || name == "identifier" || m.Get("div").Valid()) {
+		return true
+	}
+	return r.unknown(m, nil)
 }
 
 // container takes out the members or elements that goes names, with the commas
@@ -136,21 +179,19 @@ func (r *removal) container(n fhir.Node, goes func(fhir.Node) bool) (emptied boo
 	return false
 }
 
+// narrative is the type of a text for people, which may repeat anything.
+const narrative = "Narrative"
+
 // here is what is hidden of one object.
 type here struct {
 	hide                tree
-	text                bool // it has a narrative
 	display, identifier bool // it is a reference
 }
 
-func (f *Fields) here(n fhir.Node, t *fhir.Type, hide tree, field *fhir.Field) here {
+func (f *Fields) here(n, in fhir.Node, t *fhir.Type, hide tree, field *fhir.Field) here {
 	h := here{hide: hide}
-	switch {
-	case t.Kind == fhir.TypeResource:
-		x := t.Field("text")
-		h.text = x != nil && x.Types[0].Code == "Narrative"
-	case t.Name == "Reference" && field != nil:
-		h.display, h.identifier = f.repeated(n, field)
+	if t.Name == "Reference" && field != nil {
+		h.display, h.identifier = f.repeated(f.targets(n, in, field))
 	}
 	return h
 }
@@ -161,8 +202,9 @@ func (h here) named(name string) bool {
 	return there && below == nil
 }
 
-func (h here) hides(name string) bool {
-	return h.named(name) || h.text && name == "text" || h.display && name == "display" || h.identifier && name == "identifier"
+// hides tells whether an element is hidden that is of this type here.
+func (h here) hides(f *fhir.Field, typ string) bool {
+	return h.named(f.Name) || typ == narrative || h.display && f.Name == "display" || h.identifier && f.Name == "identifier"
 }
 
 // key is a member's name as it stands in the source.

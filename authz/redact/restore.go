@@ -15,7 +15,7 @@ import (
 // narrative in the place of one that is hidden, or elements of a list that hold
 // something hidden in a way that does not tell which is which.
 func (f *Fields) Restore(sent *fhir.Doc, stored []byte) ([]byte, error) {
-	r := &removal{f: f, src: sent.Source()}
+	r := &removal{f: f, src: sent.Source(), in: sent.Root()}
 	r.resource(sent.Root())
 	if len(r.met) > 0 {
 		return nil, fhir.Errorf(403, fhir.CodeForbidden, "the access policy hides %s from you; you may not set it", r.met[0]).At(r.met[0])
@@ -23,14 +23,14 @@ func (f *Fields) Restore(sent *fhir.Doc, stored []byte) ([]byte, error) {
 	if stored == nil {
 		return sent.Source(), nil
 	}
-	if r.narrative {
-		return nil, fhir.Errorf(403, fhir.CodeForbidden, "the access policy hides the narrative from you; leave out text, and the stored one stays").At(sent.Root().Get("resourceType").Text() + ".text")
+	if r.narrative != "" {
+		return nil, fhir.Errorf(403, fhir.CodeForbidden, "the access policy hides the narrative from you; leave out %s, and the stored one stays", r.narrative).At(r.narrative)
 	}
 	doc, err := fhir.Parse(stored, limits)
 	if err != nil {
 		return nil, err
 	}
-	m := &restoration{f: f, src: sent.Source(), from: doc}
+	m := &restoration{f: f, src: sent.Source(), from: doc, in: doc.Root()}
 	if err := m.resource(sent.Root(), doc.Root()); err != nil {
 		return nil, err
 	}
@@ -42,6 +42,7 @@ type restoration struct {
 	f    *Fields
 	src  []byte
 	from *fhir.Doc // what is stored
+	in   fhir.Node // the stored resource that this is in, which is not contained itself
 	adds []addition
 }
 
@@ -85,7 +86,7 @@ func (m *restoration) resource(sent, stored fhir.Node) error {
 }
 
 func (m *restoration) object(sent, stored fhir.Node, t *fhir.Type, hide tree, field *fhir.Field) error {
-	h := m.f.here(stored, t, hide, field)
+	h := m.f.here(stored, m.in, t, hide, field)
 	if h.display && !m.same(sent, stored, field, t.Name, hide) {
 		return nil // it points elsewhere, or brings words of its own
 	}
@@ -93,7 +94,7 @@ func (m *restoration) object(sent, stored fhir.Node, t *fhir.Type, hide tree, fi
 		f, typ, ext := t.MemberBytes(key(n))
 		switch {
 		case f == nil:
-		case h.hides(f.Name):
+		case h.hides(f, typ):
 			m.add(sent, n)
 		case !ext:
 			if err := m.below(sent, n, f, typ, hide[f.Name]); err != nil {
@@ -125,6 +126,10 @@ func (m *restoration) below(into, stored fhir.Node, f *fhir.Field, typ string, h
 
 func (m *restoration) value(sent, stored fhir.Node, f *fhir.Field, typ string, hide tree) error {
 	if typ == "Resource" {
+		if f.Name != "contained" {
+			defer func(in fhir.Node) { m.in = in }(m.in)
+			m.in = stored
+		}
 		return m.resource(sent, stored)
 	}
 	if t := m.f.defs.Type(typ); t != nil {
@@ -158,7 +163,7 @@ func (m *restoration) array(sent, stored fhir.Node, f *fhir.Field, typ string, h
 		fresh = slices.Delete(fresh, i, i+1)
 	}
 	if len(fresh) != len(left) {
-		if len(hide) > 0 && len(fresh) > 0 && len(left) > 0 {
+		if (len(hide) > 0 || m.narrates(typ)) && len(fresh) > 0 && len(left) > 0 {
 			return fhir.Errorf(403, fhir.CodeForbidden, "the access policy hides parts of %s from you, and after these changes it cannot be told which is which; change one at a time", f.Name).At(f.Name)
 		}
 		return nil // some were taken away, or added
@@ -171,9 +176,15 @@ func (m *restoration) array(sent, stored fhir.Node, f *fhir.Field, typ string, h
 	return nil
 }
 
+// narrates tells whether a backbone element has a narrative of its own.
+func (m *restoration) narrates(typ string) bool {
+	t := m.f.defs.Type(typ)
+	return t != nil && t.Kind == fhir.TypeBackbone && slices.ContainsFunc(t.Fields, func(f fhir.Field) bool { return f.Types[0].Code == narrative })
+}
+
 // visible is what the caller sees of a stored value, nil for nothing.
 func (m *restoration) visible(n fhir.Node, f *fhir.Field, typ string, hide tree) []byte {
-	r := &removal{f: m.f, src: m.from.Source()}
+	r := &removal{f: m.f, src: m.from.Source(), in: m.in}
 	if r.value(n, f, typ, hide) {
 		return nil
 	}
