@@ -41,22 +41,26 @@ func (s Scope) Snapshot() []byte {
 	if s.s == nil || s.s.system {
 		return nil
 	}
-	out := snapshot{Version: snapshotVersion, Who: s.s.identity, Admin: s.s.admin, Mode: s.s.mode}
-	for _, g := range s.s.grants {
+	raw, err := json.Marshal(s.s.snapshot())
+	if err != nil {
+		return nil // it cannot be: strings and booleans only
+	}
+	return raw
+}
+
+func (s *scope) snapshot() snapshot {
+	out := snapshot{Version: snapshotVersion, Who: s.identity, Admin: s.admin, Mode: s.mode}
+	for _, g := range s.grants {
 		out.Grants = append(out.Grants, snapshotGrant{g.All, g.Roots, g.Unlabelled, g.NeedAll})
 	}
-	for p := s.s.smart; p != nil; p = p.and {
+	for p := s.smart; p != nil; p = p.and {
 		one := snapshotSmart{Scopes: []string{}, Patient: p.patient}
 		for _, sc := range p.scopes {
 			one.Scopes = append(one.Scopes, sc.text)
 		}
 		out.Smart = append(out.Smart, one)
 	}
-	raw, err := json.Marshal(out)
-	if err != nil {
-		return nil // it cannot be: strings and booleans only
-	}
-	return raw
+	return out
 }
 
 // FromSnapshot returns what a job may do now: what the snapshot allowed and the

@@ -17,7 +17,8 @@ import (
 // a place at once; at that place 202 until the answer is there, then 200 with a
 // batch-response Bundle around it; DELETE there cancels or forgets it. It may
 // take longer than a search that somebody waits for, and runs with the rights
-// that its caller had when it was asked, if they have not ended by then.
+// that its caller had when it was asked, if they have not ended by then. With other
+// rights nobody finds it, its caller neither.
 
 // asyncPath is where asynchronous requests are asked for, below the base URL.
 const asyncPath = "_async"
@@ -205,5 +206,5 @@ func (s *Service) asyncCancel(ctx context.Context, session *store.Session, req *
 }
 
 func noAsync() error {
-	return fhir.Errorf(http.StatusNotFound, fhir.CodeNotFound, "there is no such asynchronous request: it was deleted, it expired, or it is another caller's")
+	return fhir.Errorf(http.StatusNotFound, fhir.CodeNotFound, "there is no such asynchronous request: it was deleted, it expired, it is another caller's, or what you may see has changed since")
 }

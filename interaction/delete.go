@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"ingle/authz"
 	"ingle/fhir"
 	"ingle/store"
 )
@@ -33,7 +34,7 @@ func (s *Service) delete(ctx context.Context, session *store.Session, req *Reque
 		if changes = nil; old == nil || old.Deleted() {
 			return nil
 		}
-		change, err := s.deletion(ctx, old)
+		change, err := s.deletion(ctx, session.Scope(), old)
 		if err != nil {
 			return err
 		}
@@ -47,13 +48,20 @@ func (s *Service) delete(ctx context.Context, session *store.Session, req *Reque
 }
 
 // deletion is the change that deletes a resource.
-func (s *Service) deletion(ctx context.Context, old *store.Resource) (store.Change, error) {
-	if s.cfg.Deletable != nil {
-		if err := s.cfg.Deletable(ctx, old.Type, old.ID); err != nil {
-			return store.Change{}, err
-		}
+func (s *Service) deletion(ctx context.Context, scope authz.Scope, old *store.Resource) (store.Change, error) {
+	if err := s.giveWay(ctx, scope, old, fhir.Node{}); err != nil {
+		return store.Change{}, err
 	}
 	return store.Change{Op: store.OpDelete, Old: old, Type: old.Type, ID: old.ID, Version: old.Version + 1, LastUpdated: s.db.Time(old), Labels: old.Labels}, nil
+}
+
+// giveWay asks whether a stored resource may give way to next, the zero Node for
+// a deletion. A caller without the right is not told: the store refuses it.
+func (s *Service) giveWay(ctx context.Context, scope authz.Scope, old *store.Resource, next fhir.Node) error {
+	if s.cfg.Replaceable == nil || old == nil || old.Deleted() || scope.MaySteer(old.Type, old.Labels) != nil {
+		return nil
+	}
+	return s.cfg.Replaceable(ctx, old, next)
 }
 
 // deleteWhere is the conditional delete.
@@ -70,7 +78,7 @@ func (s *Service) deleteWhere(ctx context.Context, session *store.Session, req *
 		if err := tx.Lock(ctx, []string{c.lock}); err != nil {
 			return err
 		}
-		changes, err = s.deletions(ctx, tx, req, c)
+		changes, err = s.deletions(ctx, tx, session.Scope(), req, c)
 		if err != nil || len(changes) == 0 {
 			return err
 		}
@@ -83,7 +91,7 @@ func (s *Service) deleteWhere(ctx context.Context, session *store.Session, req *
 }
 
 // deletions are the changes of a conditional delete.
-func (s *Service) deletions(ctx context.Context, r reader, req *Request, c *criteria) ([]store.Change, error) {
+func (s *Service) deletions(ctx context.Context, r reader, scope authz.Scope, req *Request, c *criteria) ([]store.Change, error) {
 	matches, err := r.Match(ctx, c.query, s.cfg.DeleteLimit+1)
 	if err != nil {
 		return nil, err
@@ -96,7 +104,7 @@ func (s *Service) deletions(ctx context.Context, r reader, req *Request, c *crit
 		if err := req.mayReplace(m); err != nil {
 			return nil, err
 		}
-		change, err := s.deletion(ctx, m)
+		change, err := s.deletion(ctx, scope, m)
 		if err != nil {
 			return nil, err
 		}

@@ -163,5 +163,8 @@ func (s *Service) patched(ctx context.Context, w writer, req *Request, p *patchD
 		return store.Change{}, nil, fhir.Errorf(422, fhir.CodeBusinessRule, "a patch may not change the id").At(old.Type + ".id")
 	}
 	change, err := s.version(w, d, store.OpPatch, old.ID, old)
+	if err == nil {
+		err = s.giveWay(ctx, w.scope, old, d.doc.Root())
+	}
 	return change, d.notes, err
 }

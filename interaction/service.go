@@ -23,9 +23,12 @@ type Config struct {
 	Registry    *search.Registry
 	Definitions *fhir.Definitions
 	Validator   Validator // what is checked before a resource is stored; default the base definitions
-	// Deletable keeps a resource from being deleted by an error; nil for none. It
-	// must not need a connection of the store's own pool.
-	Deletable func(ctx context.Context, resourceType, id string) error
+	// Replaceable keeps a stored resource from being replaced by next, or deleted
+	// where that is the zero Node, by an error; nil for none. It is asked only for
+	// who may steer the server by such a resource (authz.Scope.MaySteer): its answer
+	// may rest on what others do not see. It must not need a connection of the
+	// store's own pool.
+	Replaceable func(ctx context.Context, old *store.Resource, next fhir.Node) error
 
 	// UpdateCreate lets a PUT to an unknown id create the resource.
 	UpdateCreate bool

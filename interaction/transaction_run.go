@@ -29,7 +29,7 @@ func (s *Service) runTransaction(ctx context.Context, tx txStore, w writer, b *t
 	if err := s.readTargets(ctx, tx, b, p); err != nil {
 		return nil, err
 	}
-	if err := s.deletesOf(ctx, b, p, matched); err != nil {
+	if err := s.deletesOf(ctx, w, b, p, matched); err != nil {
 		return nil, err
 	}
 	if err := s.identify(ctx, tx, b, p, matched); err != nil {
@@ -132,7 +132,7 @@ func (s *Service) readTargets(ctx context.Context, tx txStore, b *txBundle, p *t
 }
 
 // deletesOf makes the changes of the DELETE entries.
-func (s *Service) deletesOf(ctx context.Context, b *txBundle, p *txPlan, matched map[string][]*store.Resource) error {
+func (s *Service) deletesOf(ctx context.Context, w writer, b *txBundle, p *txPlan, matched map[string][]*store.Resource) error {
 	for i, te := range b.entries {
 		if te.req.Kind != Delete {
 			continue
@@ -156,7 +156,7 @@ func (s *Service) deletesOf(ctx context.Context, b *txBundle, p *txPlan, matched
 				return atEntry(overlap(old.Reference()), i)
 			}
 			p.deleted[old.Reference()] = true
-			change, err := s.deletion(ctx, old)
+			change, err := s.deletion(ctx, w.scope, old)
 			if err != nil {
 				return atEntry(err, i)
 			}
@@ -306,7 +306,7 @@ func (s *Service) changeOf(ctx context.Context, tx txStore, w writer, b *txBundl
 	if p.results[i] = s.notModified(r, p.old[i]); p.results[i] != nil {
 		return nil
 	}
-	change, status, err := s.replacement(w, r, d, p.ids[i], p.old[i])
+	change, status, err := s.replacement(ctx, w, r, d, p.ids[i], p.old[i])
 	if err != nil {
 		return txRead(err)
 	}

@@ -45,7 +45,7 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 		if resp = s.notModified(req, old); resp != nil {
 			return nil
 		}
-		change, status, err := s.replacement(writerOf(session, req), req, d, req.ID, old)
+		change, status, err := s.replacement(ctx, writerOf(session, req), req, d, req.ID, old)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 }
 
 // replacement decides what a PUT does to the current version.
-func (s *Service) replacement(w writer, req *Request, d *draft, id string, old *store.Resource) (store.Change, int, error) {
+func (s *Service) replacement(ctx context.Context, w writer, req *Request, d *draft, id string, old *store.Resource) (store.Change, int, error) {
 	if err := req.mayReplace(old); err != nil {
 		return store.Change{}, 0, err
 	}
@@ -79,6 +79,9 @@ func (s *Service) replacement(w writer, req *Request, d *draft, id string, old *
 		}
 	}
 	change, err := s.version(w, d, store.OpUpdate, id, old)
+	if err == nil {
+		err = s.giveWay(ctx, w.scope, old, d.doc.Root())
+	}
 	return change, status, err
 }
 
@@ -117,7 +120,7 @@ func (s *Service) updateWhere(ctx context.Context, session *store.Session, req *
 		if resp = s.notModified(req, old); resp != nil {
 			return nil
 		}
-		change, status, err := s.replacement(writerOf(session, req), req, d, id, old)
+		change, status, err := s.replacement(ctx, writerOf(session, req), req, d, id, old)
 		if err != nil {
 			return err
 		}

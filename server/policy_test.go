@@ -166,6 +166,55 @@ func TestHiddenReferences(t *testing.T) {
 	s.Delete("/Practitioner/b", some...).Is(204, 200)
 }
 
+// TestHiddenInScopes proves that the search parameters of SMART scopes, which a
+// caller chooses, do not tell what is hidden, and that those of policies may rest on it.
+func TestHiddenInScopes(t *testing.T) {
+	t.Parallel()
+	s, as, _ := withPolicies(t, map[string]authz.Policy{
+		"nameless": {Resources: map[string]authz.Rule{"Patient": {Hidden: []string{"name"}}, "*": {}}},
+		"some":     {Resources: map[string]authz.Rule{"Patient": {Hidden: []string{"name"}, Criteria: []string{"family=Schmidt"}}, "*": {}}},
+	})
+	s.Put("/Patient/p", `{"resourceType":"Patient","id":"p","gender":"male","name":[{"family":"Schmidt"}]}`, as("all")...).Is(201)
+	for scope, sees := range map[string]bool{"family=Schmidt": false, "family=Nobody": false, "_text=Schmidt": false, "_content=Schmidt": false, "gender=male": true, "gender=female": false, "gender=male&name=Schmidt": false} {
+		caller := as("nameless", "scope", []string{"openid", "user/Patient.rs?" + scope})
+		status, n := 404, 0
+		if sees {
+			status, n = 200, 1
+		}
+		s.Get("/Patient/p", caller...).Is(status)
+		if got := s.Get("/Patient", caller...).Is(200).IDs("match"); len(got) != n {
+			t.Errorf("%s: %v", scope, got)
+		}
+	}
+	s.Get("/Patient/p", as("all", "scope", []string{"user/Patient.rs?family=Schmidt"})...).Is(200)
+	s.Get("/Patient/p", as("some")...).Is(200).Lacks("Schmidt")
+	s.Get("/Patient/p", as("some", "scope", []string{"user/Patient.rs?gender=male"})...).Is(200)
+	s.Get("/Patient/p", as("some", "scope", []string{"user/Patient.rs?family=Schmidt"})...).Is(404)
+}
+
+// TestAsyncRights proves that an answer is given with the rights alone that it was
+// made with.
+func TestAsyncRights(t *testing.T) {
+	t.Parallel()
+	s, as, _ := withPolicies(t, map[string]authz.Policy{"nameless": {Resources: map[string]authz.Rule{"Patient": {Hidden: []string{"name"}}, "*": {}}}})
+	all := as("all")
+	s.Put("/Patient/p", `{"resourceType":"Patient","id":"p","name":[{"family":"Schmidt"}]}`, all...).Is(201)
+	place := s.Get("/Patient", append(all, "Prefer", "respond-async")...).Is(202).Header.Get("Content-Location")
+	answered(t, s, place, all...).Is(200).Has("Schmidt")
+	for name, other := range map[string][]string{"hidden": as("nameless"), "admin": as("admin"), "no role": as("none"),
+		"scopes": as("all", "scope", []string{"user/Patient.r"}), "a patient": as("all", "patient", "p")} {
+		if a := s.Get(place, other...); a.Status != 404 && a.Status != 403 {
+			t.Errorf("%s: %d", name, a.Status)
+		}
+		if a := s.Delete(place, other...); a.Status != 404 && a.Status != 403 {
+			t.Errorf("%s: %d", name, a.Status)
+		}
+	}
+	s.Get(place, as("all", "jti", "another token")...).Is(200).Has("Schmidt")
+	s.Delete(place, all...).Is(202)
+	s.Get(place, all...).Is(404)
+}
+
 // TestPolicyCriteria proves what policies leave of types and methods.
 func TestPolicyCriteria(t *testing.T) {
 	t.Parallel()

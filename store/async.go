@@ -15,7 +15,9 @@ import (
 )
 
 // Async is an asynchronous request (R4 async.html): its caller gets an id at
-// once and the answer later. Only the principal who made it can find it.
+// once and the answer later. Only the principal who made it can find it, and only
+// with the rights that it was made with (authz.Scope.Digest). Who is bound by the
+// Consents of patients finds it until one of them is written.
 type Async struct {
 	ID      string
 	Done    bool      // the content is there
@@ -39,8 +41,8 @@ func (s *Session) StartAsync(ctx context.Context, keep time.Duration) (id string
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	id = hex.EncodeToString(b[:])
-	tag, err := s.db.pool.Exec(ctx, `INSERT INTO async_request (id, principal, leased, expires) SELECT $1, $2, now() + $3, now() + $4
-		WHERE (SELECT count(*) FROM async_request WHERE principal = $2 AND expires > now()) < $5`, id, s.scope.Principal(), asyncLease, keep, asyncOpen)
+	tag, err := s.db.pool.Exec(ctx, `INSERT INTO async_request (id, principal, leased, expires, rights) SELECT $1, $2, now() + $3, now() + $4, $6
+		WHERE (SELECT count(*) FROM async_request WHERE principal = $2 AND expires > now()) < $5`, id, s.scope.Principal(), asyncLease, keep, asyncOpen, s.scope.Digest())
 	if err != nil {
 		return "", domain(ctx, fmt.Errorf("start an asynchronous request: %w", err))
 	}
@@ -115,7 +117,9 @@ func (w *asyncWriter) flush() error {
 func (s *Session) Async(ctx context.Context, id string) (*Async, error) {
 	a := &Async{ID: id}
 	err := s.db.pool.QueryRow(ctx, `SELECT done, NOT done AND leased < now(), created, expires FROM async_request
-		WHERE id = $1 AND principal = $2 AND expires > now()`, id, s.scope.Principal()).Scan(&a.Done, &a.Lost, &a.Created, &a.Expires)
+		WHERE id = $1 AND principal = $2 AND rights = $3 AND expires > now()
+		AND NOT ($4 AND EXISTS (SELECT 1 FROM resource AS c WHERE c.rtype = $5 AND c.lu >= created `+ScopeMark+`))`,
+		id, s.scope.Principal(), s.scope.Digest(), !s.seesWithheld(), s.db.defs.TypeNumber("Consent")).Scan(&a.Done, &a.Lost, &a.Created, &a.Expires)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -140,7 +144,7 @@ func (s *Session) asyncPart(ctx context.Context, id string, part int) (content [
 	ctx, cancel := context.WithTimeout(ctx, s.readTime())
 	defer cancel()
 	err = s.db.pool.QueryRow(ctx, `SELECT c.content FROM async_content c JOIN async_request r ON r.id = c.id
-		WHERE c.id = $1 AND r.principal = $2 AND c.part = $3`, id, s.scope.Principal(), part).Scan(&content)
+		WHERE c.id = $1 AND r.principal = $2 AND r.rights = $3 AND c.part = $4`, id, s.scope.Principal(), s.scope.Digest(), part).Scan(&content)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -149,7 +153,7 @@ func (s *Session) asyncPart(ctx context.Context, id string, part int) (content [
 
 // CancelAsync forgets the caller's request; found tells whether there was one.
 func (s *Session) CancelAsync(ctx context.Context, id string) (found bool, err error) {
-	tag, err := s.db.pool.Exec(ctx, `DELETE FROM async_request WHERE id = $1 AND principal = $2`, id, s.scope.Principal())
+	tag, err := s.db.pool.Exec(ctx, `DELETE FROM async_request WHERE id = $1 AND principal = $2 AND rights = $3`, id, s.scope.Principal(), s.scope.Digest())
 	return err == nil && tag.RowsAffected() == 1, domain(ctx, err)
 }
 

@@ -150,12 +150,14 @@ func (v *visible) meets(typ, query string, hidden *redact.Fields, args *search.A
 	}
 	slices.SortFunc(params, func(a, b search.KV) int { return strings.Compare(a.Name+"="+a.Value, b.Name+"="+b.Value) })
 	everything := &visible{db: v.db, all: true, whole: true}
-	cond, uses, err := v.db.reg.Condition(typ, params, everything, "scope_row.rid", args)
+	with := *args // taken if the condition is
+	cond, uses, err := v.db.reg.Condition(typ, params, everything, "scope_row.rid", &with)
 	if err != nil {
 		return "false"
 	}
 	if _, why := restsOn(hidden, uses); why != "" {
 		return "false"
 	}
+	*args = with
 	return "(" + cond + ")"
 }

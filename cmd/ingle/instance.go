@@ -61,6 +61,7 @@ func open(ctx context.Context, c *config.Config, access authz.Config, url string
 	if c.Auth.Grants {
 		access.Grants = h.db.Grants()
 	}
+	access.Definitions = h.defs // with the types that are added
 	if h.resolver, err = authz.New(access); err != nil {
 		return nil, err
 	}

@@ -127,16 +127,26 @@ func (t *types) keep(ctx context.Context, id string) error {
 	return fhir.Errorf(409, fhir.CodeConflict, "StructureDefinition/%s defines the resource type %s, of which there are resources; delete these first", id, name)
 }
 
-// deletable is interaction.Config.Deletable.
-func (t *types) deletable(ctx context.Context, resourceType, id string) error {
-	if resourceType != "StructureDefinition" {
+// replaceable is interaction.Config.Replaceable.
+func (t *types) replaceable(ctx context.Context, old *store.Resource, next fhir.Node) error {
+	if old.Type != "StructureDefinition" {
 		return nil
 	}
-	return t.keep(ctx, id)
+	if next.Valid() {
+		added, err := t.validator.ResourceType(next)
+		if err != nil {
+			return err
+		}
+		if added != nil && added.Name == t.addedBy(old.ID) {
+			return nil
+		}
+	}
+	return t.keep(ctx, old.ID)
 }
 
 // typeGate refuses to store a StructureDefinition that cannot add the resource
-// type it defines, or that no longer defines one of which there are resources.
+// type it defines. It looks at no resources: it is asked before it is known what the
+// caller may do.
 type typeGate struct {
 	interaction.Validator
 	types *types
@@ -148,18 +158,13 @@ func (g typeGate) Validate(ctx context.Context, resource fhir.Node, around profi
 	if err != nil || resource.Get("resourceType").Text() != "StructureDefinition" {
 		return issues, err
 	}
-	t, id := g.types, resource.Get("id").Text()
+	t := g.types
 	added, err := t.validator.ResourceType(resource)
 	if fe := fhir.AsError(err); fe != nil {
 		return nil, fe.AtNode(resource)
 	}
 	if err != nil {
 		return nil, err
-	}
-	if added == nil || added.Name != t.addedBy(id) {
-		if err := t.keep(ctx, id); err != nil {
-			return nil, err
-		}
 	}
 	if added == nil {
 		return issues, nil

@@ -28,7 +28,7 @@ func TestAddedResourceType(t *testing.T) {
 	keys := t.TempDir()
 	other, _ := start(t, database, "INGLE_AUTH_MODE=jwt",
 		`INGLE_AUTH_ISSUERS=[{"issuer":"https://issuer.test","audiences":["fhir"],"keys_file":"`+keys+`/jwks.json","user_claim":"context.user.name"}]`,
-		`INGLE_AUTH_ROLES={"writer":{"paths":["/"],"methods":["*"]}}`, "INGLE_AUTH_DEFAULT_ROLES=writer")
+		`INGLE_AUTH_ROLES={"writer":{"paths":["/"],"methods":["*"],"unlabelled":true,"policies":["nameless"]}}`, `INGLE_AUTH_POLICIES={"nameless":{"resources":{"Patient":{"hidden":["name"]},"*":{}}}}`, "INGLE_AUTH_DEFAULT_ROLES=writer")
 	ann := []string{"Authorization", bearer(t, keys, "ann")}
 	try := func(method, path, body string, want int, holds ...string) {
 		t.Helper()
@@ -76,6 +76,24 @@ func TestAddedResourceType(t *testing.T) {
 	if resp.StatusCode != 201 {
 		t.Errorf("the other server: %d %s", resp.StatusCode, text)
 	}
+	// where a policy hides what a Patient is called
+	try("PUT", "/ViewDefinition/v", strings.Replace(view, `"reference":"Patient/p"`, `"reference":"Patient/p","display":"Ann"`, 1), 200, "Ann")
+	if resp, text := ask(t, http.DefaultClient, "GET", other+"/ViewDefinition/v", "", ann...); resp.StatusCode != 200 || !strings.Contains(text, "Patient/p") || strings.Contains(text, "Ann") {
+		t.Errorf("under a policy: %d %s", resp.StatusCode, text)
+	}
+	// who is no administrator learns nothing of what there is of a type
+	for _, id := range []string{"ViewDefinition", "other"} {
+		abstract := strings.NewReplacer(`"abstract":false`, `"abstract":true`, `"StructureDefinition","id":"ViewDefinition"`, `"StructureDefinition","id":"`+id+`"`).Replace(viewDefinition)
+		for _, req := range [][3]string{{"POST", "/StructureDefinition", abstract}, {"PUT", "/StructureDefinition/" + id, abstract}} {
+			if resp, text := ask(t, http.DefaultClient, req[0], other+req[1], req[2], ann...); resp.StatusCode != 403 {
+				t.Errorf("%s %s by ann: %d %s", req[0], req[1], resp.StatusCode, text)
+			}
+		}
+	}
+	if resp, text := ask(t, http.DefaultClient, "DELETE", other+"/StructureDefinition/ViewDefinition", "", ann...); resp.StatusCode != 403 {
+		t.Errorf("DELETE by ann: %d %s", resp.StatusCode, text)
+	}
+	try("POST", "/StructureDefinition", strings.Replace(viewDefinition, `"abstract":false`, `"abstract":true`, 1), 201)
 	// and the same one, started again
 	stop()
 	base, _ = start(t, database)

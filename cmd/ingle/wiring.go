@@ -53,7 +53,7 @@ func authorization(c *config.Config, tenant string) authz.Config {
 		PlanClaim:       a.PlanClaim,
 		Policies:        map[string]authz.Policy{},
 		DefaultPolicies: a.DefaultPolicies,
-		Definitions:     r4.Definitions(),
+		Definitions:     r4.Definitions(), // until the instance's own are there
 	}
 	for name, p := range a.Plans {
 		out.Plans[name] = p.Roles
@@ -118,7 +118,7 @@ func interactions(c *config.Config, db *store.DB, registry *search.Registry, def
 		Registry:    registry,
 		Definitions: defs,
 		Validator:   typeGate{gate{known.validator.Gate(), known.parameters}, known.types},
-		Deletable:   known.types.deletable,
+		Replaceable: known.types.replaceable,
 		Terminology: known.terminology,
 
 		TerminologySource: known.source(defs),

@@ -1,0 +1,1 @@
+ALTER TABLE async_request DROP COLUMN rights;
