@@ -21,6 +21,9 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 	c := &compilation{r: r, q: q, src: src}
 	limit := q.Count + 1
 	with, keys := c.hits(limit)
+	if sql, ok := c.inPlace(with, keys); ok {
+		return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.few()}, nil
+	}
 	res, x := c.from(Resource, q.restrict(), "x")
 	columns := "SELECT 0::int2 AS mode, " + hitColumns(x, q.restrict()) + " AS body, " + keysOf(keys) + " AS keys"
 	order := c.pageOrder("h", keys)
@@ -41,6 +44,29 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 		columns + ", row_number() OVER (ORDER BY " + order + ") AS ord FROM hit h JOIN " + res + " ON " + x + ".rid = h.rid\nUNION ALL\n" +
 		"SELECT 1::int2, " + hitColumns(y, nil) + ", NULL, " + y + ".rid FROM inc JOIN " + all + " ON " + y + ".rid = inc.rid\n) page ORDER BY mode, ord"
 	return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.few()}, nil
+}
+
+// inPlace is the statement of a page that follows an index of the resources
+// themselves: they are read where they are found.
+func (c *compilation) inPlace(with string, keys []sortColumn) (sql string, ok bool) {
+	inside := func(k cond) bool {
+		s, ok := k.(*scan)
+		return ok && s.rel == Resource
+	}
+	if len(c.q.includes) > 0 || len(c.q.restrict()) > 1 || !c.stable() || slices.ContainsFunc(c.q.conds, func(k cond) bool { return !inside(k) }) {
+		return "", false
+	}
+	with, ok = strings.CutPrefix(with, "hit AS MATERIALIZED (\nSELECT ")
+	if !ok || strings.Contains(with, " AS MATERIALIZED (") {
+		return "", false
+	}
+	list, rest, _ := strings.Cut(with, " FROM ")
+	x, key, ok := strings.Cut(list, ".rid AS rid")
+	if !ok || !strings.HasPrefix(rest, "(") || key != "" && key != ", "+x+".lu AS k1" {
+		return "", false
+	}
+	return "SELECT 0::int2 AS mode, " + hitColumns(x, c.q.restrict()) + " AS body, " + strings.ReplaceAll(keysOf(keys), "h.k1", x+".lu") + " AS keys FROM " +
+		strings.TrimSuffix(rest, "\n)"), true
 }
 
 // stable tells Statement.Stable. A search that begins at a key with few rows has
@@ -192,7 +218,7 @@ func keysOf(keys []sortColumn) string {
 	for i, k := range keys {
 		v := "h.k" + strconv.Itoa(i+1)
 		if k.sqlType == "timestamptz" {
-			v = "(extract(epoch FROM " + v + ") * 1000000)::int8"
+			v = "(date_part('epoch', " + v + ") * 1000000)::int8" // exact: a double has 53 bits
 		}
 		parts[i] = "coalesce('=' || " + v + "::text, '')"
 	}

@@ -1,7 +1,5 @@
 ### Patient
-SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 ORDER BY rid DESC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.rid DESC
+SELECT 0::int2 AS mode, d1.rid, d1.rtype, d1.fhir_id, d1.version, d1.lu, coalesce(d1.body_text, d1.body::text) AS body, ARRAY[]::text[] AS keys FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 ORDER BY rid DESC LIMIT $1::int8
 -- $1 int64 51
 -- $2 int16 103
 
@@ -190,7 +188,7 @@ SELECT DISTINCT l0.rid FROM unnest($2::int8[], $3::int4[]) AS v2(rk, p) CROSS JO
 -- $4 int64 -9079630160210487485
 
 ### ?_type=Patient,Observation&_lastUpdated=ge2020&_sort=_lastUpdated
-SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[coalesce('=' || (extract(epoch FROM h.k1) * 1000000)::int8::text, '')] AS keys FROM (
+SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[coalesce('=' || (date_part('epoch', h.k1) * 1000000)::int8::text, '')] AS keys FROM (
 SELECT d1.rid AS rid, d1.lu AS k1 FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = ANY($2::int2[]) AND d1.lu >= $3::timestamptz AND d1.rtype = ANY($4::int2[]) ORDER BY d1.lu ASC, d1.rid ASC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.k1 ASC NULLS LAST, h.rid ASC
 -- $1 int64 51
