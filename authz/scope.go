@@ -217,6 +217,16 @@ func (s Scope) Admin() bool {
 // patient in context has.
 func (s Scope) PatientOnly() bool { return s.s != nil && s.s.smart != nil && s.s.smart.patientOnly() }
 
+// Self returns the logical id of the patient that the caller is: the token names
+// it as its user (fhirUser) and as the patient in context. "" for anybody else, a
+// practitioner or parent who has that patient in context among them.
+func (s Scope) Self() string {
+	if id := s.Patient(); id != "" && s.FHIRUser() == "Patient/"+id {
+		return id
+	}
+	return ""
+}
+
 // IsSystem tells whether this is the server's own work.
 func (s Scope) IsSystem() bool { return s.s != nil && s.s.system }
 

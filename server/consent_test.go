@@ -24,7 +24,9 @@ func withConsent(t *testing.T, mode string) (s *servertest.Server, as func(who s
 		AllowHosts: []string{strings.TrimPrefix(issuer.KeysURL[:strings.LastIndex(issuer.KeysURL, "/.well")], "http://")},
 		Issuers:    []authz.Issuer{{Issuer: issuer.URL, KeysURL: issuer.KeysURL, Audiences: []string{"fhir"}, UserClaim: "context.user.name"}},
 		Roles: map[string]authz.Role{"member": {Paths: []string{"/programs"}, Methods: []string{"*"}}, "all": {Paths: []string{"/"}, Methods: []string{"*"}},
-			"admin": {Paths: []string{"/"}, Methods: []string{"*"}, Admin: true}}})
+			"admin": {Paths: []string{"/"}, Methods: []string{"*"}, Admin: true},
+			"of a":  {Paths: []string{"/programs/a"}, Methods: []string{"*"}}, "of x": {Paths: []string{"/programs/x"}, Methods: []string{"*"}},
+			"reader of a": {Paths: []string{"/programs/a"}, Methods: []string{"read", "create"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +36,10 @@ func withConsent(t *testing.T, mode string) (s *servertest.Server, as func(who s
 	return s, func(who string) []string {
 		claims := map[string]any{"roles": []string{who}}
 		if patient, ok := strings.CutPrefix(who, "patient "); ok {
-			claims = map[string]any{"roles": []string{"all"}, "patient": patient, "scope": []string{"openid", "patient/*.cruds"}}
+			claims = map[string]any{"roles": []string{"all"}, "patient": patient, "fhirUser": "Patient/" + patient, "scope": []string{"openid", "patient/*.cruds"}}
+		}
+		if patient, ok := strings.CutPrefix(who, "practitioner with "); ok {
+			claims = map[string]any{"roles": []string{"all"}, "patient": patient, "fhirUser": "Practitioner/7", "scope": []string{"openid", "patient/*.cruds"}}
 		}
 		return []string{"Authorization", "Bearer " + issuer.Token(t, "somebody", claims)}
 	}, url
@@ -121,6 +126,8 @@ func TestConsent(t *testing.T) {
 	s.Get("/Patient/p", as("patient p")...).Is(200)
 	s.Get("/Observation/o-p", as("patient p")...).Is(200)
 	s.Get("/Patient/p", as("patient q")...).Is(404)
+	s.Get("/Patient/p", as("practitioner with p")...).Is(404)
+	s.Get("/Observation/o-p", as("practitioner with p")...).Is(404)
 	s.Get("/Consent/c", all...).Is(404)
 
 	// what is written of the participant meanwhile, and what changes
@@ -205,4 +212,207 @@ func TestConsentOptIn(t *testing.T) {
 	s.Get("/Observation/early", all...).Is(200)
 	put("Consent", "c", of("Consent", "c", "p", "/programs/a", `,"status":"inactive"`))
 	s.Get("/Observation/early", all...).Is(404)
+}
+
+const denies, permits = `,"status":"active","provision":{"type":"deny"}`, `,"status":"active"`
+
+// TestConsentWhoDecides lets nobody decide for a patient but who may update the Patient,
+// the patient, and administrators; and does not tell whether there is a patient.
+func TestConsentWhoDecides(t *testing.T) {
+	t.Parallel()
+	s, as, _ := withConsent(t, store.ConsentOptOut)
+	admin, member := as("admin"), as("of a")
+	s.Put("/Patient/p", of("Patient", "p", "p", "/programs/a", ""), admin...).Is(201)
+	s.Put("/Patient/gone", of("Patient", "gone", "gone", "/programs/a", ""), admin...).Is(201)
+	s.Delete("/Patient/gone", admin...).Is(200, 204)
+	refused := func(caller []string, label string) {
+		t.Helper()
+		var first string
+		for _, patient := range []string{"p", "gone", "nobody"} {
+			body := s.Put("/Consent/stranger", of("Consent", "stranger", patient, label, denies), caller...).Is(403).Text("issue.0.diagnostics")
+			if first == "" {
+				first = body
+			}
+			if body != first {
+				t.Errorf("it tells whether there is a patient:\n%s\n%s", first, body)
+			}
+			s.Post("", transaction(entryOf("", of("Consent", "t", patient, label, denies), "PUT", "Consent/t")), caller...).Is(403)
+		}
+		s.Get("/Patient/p", member...).Is(200)
+	}
+	refused(as("of x"), "/programs/x")
+	refused(as("reader of a"), "/programs/a")
+	refused(as("practitioner with q"), "/programs/a")
+
+	// for a patient that comes with it, a member, the patient
+	s.Post("", transaction(entryOf("", of("Patient", "new", "new", "/programs/x", ""), "PUT", "Patient/new"),
+		entryOf("", of("Consent", "n", "new", "/programs/x", denies), "PUT", "Consent/n")), as("of x")...).Is(200)
+	s.Get("/Patient/new", as("of x")...).Is(404)
+	s.Put("/Consent/c", of("Consent", "c", "p", "/programs/a", permits), member...).Is(201)
+	s.Put("/Consent/c", of("Consent", "c", "p", "/programs/a", denies), as("patient p")...).Is(200)
+	s.Get("/Patient/p", member...).Is(404)
+
+	// and nobody lifts it but them
+	for _, who := range []string{"of a", "of x", "practitioner with p"} {
+		label := "/programs/a"
+		if who == "of x" {
+			label = "/programs/x"
+		}
+		s.Post("/Consent", of("Consent", "x", "p", label, permits), as(who)...).Is(403)
+		s.Delete("/Consent/c", as(who)...).Is(403, 404, 204, 200)
+		s.Get("/Patient/p", member...).Is(404)
+	}
+	s.Post("/Consent/c/$meta-add", `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":[{"code":"t"}]}}]}`, as("patient p")...).Is(200)
+	s.Get("/Patient/p", member...).Is(404)
+	s.Delete("/Consent/c", as("patient p")...).Is(200, 204)
+	s.Get("/Patient/p", member...).Is(200)
+	// pointing a Consent at somebody else is a decision about both
+	s.Put("/Consent/mine", of("Consent", "mine", "p", "/programs/a", denies), admin...).Is(201)
+	s.Put("/Consent/mine", of("Consent", "mine", "new", "/programs/a", denies), member...).Is(403, 404)
+}
+
+// TestConsentAgain switches enforcement off and on: what was decided before does
+// not stay, and what was written meanwhile counts with the labels of the patient only.
+func TestConsentAgain(t *testing.T) {
+	t.Parallel()
+	s, as, url := withConsent(t, store.ConsentOptOut)
+	admin, all := as("admin"), as("all")
+	enforce := func(mode string) *store.DB {
+		t.Helper()
+		db := storetest.OpenURL(t, url, func(o *store.Options) { o.Consent = mode })
+		if err := db.As(authz.System("test")).EnforceConsent(t.Context(), func(int64) {}); err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	for _, p := range []string{"p", "q", "r"} {
+		s.Put("/Patient/"+p, of("Patient", p, p, "/programs/a", ""), admin...).Is(201)
+	}
+	s.Put("/Observation/moved", of("Observation", "moved", "q", "/programs/a", observed), admin...).Is(201)
+	s.Put("/Observation/moved", of("Observation", "moved", "r", "/programs/a", observed), admin...).Is(200)
+	s.Put("/Consent/p", of("Consent", "p", "p", "/programs/x", denies), admin...).Is(201)
+	enforce(store.ConsentOptOut)
+	s.Get("/Patient/p", all...).Is(404)
+
+	off := servertest.Start(t, servertest.Options{URL: url})
+	enforce("")
+	off.Delete("/Consent/p").Is(200, 204)
+	off.Put("/Consent/q", of("Consent", "q", "q", "/programs/a", denies)).Is(201)
+	off.Put("/Consent/r", of("Consent", "r", "r", "/programs/x", denies)).Is(201)
+	enforce(store.ConsentOptOut)
+	s.Get("/Patient/p", all...).Is(200)
+	s.Get("/Patient/q", all...).Is(404)
+	s.Get("/Patient/r", all...).Is(200)
+	s.Get("/Observation/moved", all...).Is(200)
+	s.Get("/Observation/moved/_history/1", all...).Is(404)
+	s.Put("/Consent/r", of("Consent", "r", "r", "/programs/x", denies), admin...).Is(200)
+	s.Get("/Patient/r", all...).Is(404)
+}
+
+// TestConsentOfBefore withholds what a resource said of a patient in versions that
+// are superseded, or before it was deleted, whoever else it was about.
+func TestConsentOfBefore(t *testing.T) {
+	t.Parallel()
+	s, as, _ := withConsent(t, store.ConsentOptOut)
+	admin, all := as("admin"), as("all")
+	for _, p := range []string{"r", "u"} {
+		s.Put("/Patient/"+p, of("Patient", p, p, "/programs/a", ""), admin...).Is(201)
+	}
+	put := func(id, subject, more string) {
+		t.Helper()
+		s.Put("/Observation/"+id, of("Observation", id, subject, "/programs/a", observed+more), admin...).Is(200, 201)
+	}
+	consent := func(patient, status string) {
+		t.Helper()
+		s.Put("/Consent/"+patient, of("Consent", patient, patient, "/programs/a", status), admin...).Is(200, 201)
+	}
+	put("both", "r", `,"performer":[{"reference":"Patient/u"}]`)
+	s.Delete("/Observation/both", admin...).Is(200, 204)
+	put("v", "r", "")
+	put("v", "u", "")
+	put("v", "u", `,"language":"en"`)
+	consent("r", denies)
+	consent("u", permits)
+	s.Get("/Observation/both", all...).Is(404)
+	s.Get("/Observation/both/_history/1", all...).Is(404)
+	s.Get("/Observation/both/_history", all...).Is(404)
+	s.Get("/Observation/v", all...).Is(200)
+	s.Get("/Observation/v/_history/1", all...).Is(404)
+	s.Get("/Observation/v/_history/1", admin...).Is(200)
+	put("v", "u", `,"language":"de"`)
+	s.Get("/Observation/v/_history/1", all...).Is(404)
+	if got := s.Get("/Observation/v/_history", all...).Is(200).Text("total"); got != "1" {
+		t.Errorf("%s versions, want the current one", got)
+	}
+	// written about somebody who denied already
+	put("w", "r", "")
+	put("w", "u", "")
+	s.Get("/Observation/w", all...).Is(200)
+	s.Get("/Observation/w/_history/1", all...).Is(404)
+	s.Delete("/Observation/w", admin...).Is(200, 204)
+	s.Get("/Observation/w", all...).Is(404)
+	consent("r", permits)
+	s.Get("/Observation/both", all...).Is(410)
+	s.Get("/Observation/both/_history/1", all...).Is(200)
+	s.Get("/Observation/v/_history/1", all...).Is(200)
+	s.Get("/Observation/w", all...).Is(410)
+}
+
+// TestConsentNested: a denial within the provision denies, and a provision with others
+// within permits nothing.
+func TestConsentNested(t *testing.T) {
+	t.Parallel()
+	for mode, nothing := range map[string]int{store.ConsentOptOut: 200, store.ConsentOptIn: 404} {
+		s, as, _ := withConsent(t, mode)
+		admin, all := as("admin"), as("all")
+		s.Put("/Patient/p", of("Patient", "p", "p", "/programs/a", ""), admin...).Is(201)
+		for _, c := range []struct {
+			provision string
+			status    int
+		}{
+			{`{"type":"permit"}`, 200},
+			{`{"type":"permit","provision":[{"type":"deny","actor":[{"role":{"text":"r"},"reference":{"reference":"Organization/o"}}]}]}`, 404},
+			{`{"provision":[{"type":"permit","provision":[{"type":"deny"}]}]}`, 404},
+			{`{"provision":[{"type":"permit","purpose":[{"code":"HRESCH"}]}]}`, nothing},
+			{`{"type":"deny","provision":[{"type":"permit","purpose":[{"code":"HRESCH"}]}]}`, 404},
+		} {
+			s.Put("/Consent/c", of("Consent", "c", "p", "/programs/a", `,"status":"active","provision":`+c.provision), admin...).Is(200, 201)
+			if got := s.Get("/Patient/p", all...).Status; got != c.status {
+				t.Errorf("%s, %s: %d, want %d", mode, c.provision, got, c.status)
+			}
+		}
+	}
+}
+
+// TestConsentOfStudy follows a study to other labels, by a write and by a relabelling.
+func TestConsentOfStudy(t *testing.T) {
+	t.Parallel()
+	s, as, url := withConsent(t, store.ConsentOptOut)
+	admin, all := as("admin"), as("all")
+	study := func(label string) string {
+		return `{"resourceType":"ResearchStudy","id":"s","status":"active","meta":{"security":[{"system":"urn:gen3:authz","code":"` + label + `"}]}}`
+	}
+	s.Put("/Patient/p", of("Patient", "p", "p", "/programs/a", ""), admin...).Is(201)
+	for _, l := range []string{"b", "c"} {
+		s.Put("/Observation/"+l, of("Observation", l, "p", "/programs/"+l, observed), admin...).Is(201)
+	}
+	s.Put("/Consent/c", of("Consent", "c", "p", "/programs/a", `,"status":"inactive","provision":{"data":[{"meaning":"instance","reference":{"reference":"ResearchStudy/s"}}]}`), admin...).Is(201)
+	sees := func(b, c int) {
+		t.Helper()
+		s.Get("/Observation/b", all...).Is(b)
+		s.Get("/Observation/c", all...).Is(c)
+	}
+	s.Put("/ResearchStudy/s", study("/programs/b"), admin...).Is(201)
+	sees(404, 200)
+	s.Put("/ResearchStudy/s", study("/programs/c"), admin...).Is(200)
+	sees(200, 404)
+	db := storetest.OpenURL(t, url, func(o *store.Options) { o.Consent = store.ConsentOptOut })
+	if _, err := db.As(authz.System("test")).Relabel(t.Context(), store.Relabelling{From: "/programs/c", To: "/programs/d", Labels: authz.Labels{}}); err != nil {
+		t.Fatal(err)
+	}
+	sees(200, 404)
+	s.Put("/Observation/d", of("Observation", "d", "p", "/programs/d", observed), admin...).Is(201)
+	s.Get("/Observation/d", all...).Is(404)
+	s.Put("/Observation/c", of("Observation", "c", "p", "/programs/c", observed), admin...).Is(200)
+	sees(200, 200)
 }

@@ -26,6 +26,18 @@ func (tx *Tx) ReadToAmend(ctx context.Context, typ, id string) (*Resource, error
 	if err != nil {
 		return nil, err
 	}
+	if tx.db.consent.enforced { // before the row, as all who write
+		lock := lockUndecided
+		if typ == "Consent" || typ == "ResearchStudy" {
+			lock = lockDecisions
+		}
+		if _, err := tx.q.Exec(ctx, lock); err != nil {
+			if transient(err) {
+				return nil, err
+			}
+			return nil, domain(ctx, err)
+		}
+	}
 	var args search.Args
 	return tx.one(ctx, typ, id, tx.readSQL(v, typ, id, &args)+" FOR NO KEY UPDATE", args.Values())
 }
@@ -61,6 +73,9 @@ func (tx *Tx) Amend(ctx context.Context, c Change) error {
 
 	b := &pgx.Batch{}
 	about.queueLocks(b)
+	if err := tx.queueDecider(ctx, b, about); err != nil {
+		return err
+	}
 	if err := tx.queueNarrow(ctx, b, changes, false); err != nil {
 		return err
 	}

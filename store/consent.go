@@ -2,12 +2,12 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
+	"ingle/authz"
 	"ingle/search"
 )
 
@@ -62,19 +62,25 @@ func (db *DB) consentTerms() consentTerms {
 // seesWithheld tells whether consent does not bind the caller: administrators,
 // the server itself, and patients with their own scopes.
 func (r *reader) seesWithheld() bool {
-	return !r.db.consent.enforced || r.scope.Admin() || r.scope.IsSystem() || r.scope.PatientOnly()
+	return !r.db.consent.enforced || r.scope.Admin() || r.scope.IsSystem() || r.scope.PatientOnly() && r.scope.Self() != ""
 }
 
 // concerns are the patients that changes are about, by key.
 type concerns struct {
-	inside  map[int64]bool   // in whose compartments something is written
-	decided map[int64]string // whose Consents change, with the reference
-	made    map[int64]bool   // that are new
-	rids    []int64          // of what is written, without deletions
+	inside  map[int64]bool // in whose compartments something is written
+	decided map[int64]bool // whose Consents change
+	made    map[int64]bool // that are new
+	fresh   map[int64]bool // that never were before
+	rids    []int64        // of what is written
+
+	of, ofRID []int64 // patients, and what is in their compartments from now on
+	studies   []int64 // ResearchStudies that come under other labels, or come or go
+	consents  []int64 // numbers of the Consents that are written
+	versions  []int32 // theirs
 }
 
 func newConcerns() *concerns {
-	return &concerns{inside: map[int64]bool{}, decided: map[int64]string{}, made: map[int64]bool{}}
+	return &concerns{inside: map[int64]bool{}, decided: map[int64]bool{}, made: map[int64]bool{}, fresh: map[int64]bool{}}
 }
 
 // add notes a change; old are the index rows of the version that it replaces.
@@ -82,60 +88,126 @@ func (c *concerns) add(t *consentTerms, change *Change, rid int64, old *search.R
 	if !t.enforced {
 		return
 	}
-	if change.Op != OpDelete {
-		c.rids = append(c.rids, rid)
-	}
+	c.rids = append(c.rids, rid)
 	for _, rows := range []*search.Rows{old, change.Rows} {
 		if rows == nil {
 			continue
 		}
 		for _, ref := range rows.Refs {
 			if change.Type == "Consent" && int32(ref.P) == t.decides {
-				c.decided[ref.RK] = ref.Target
+				c.decided[ref.RK] = true
 			}
-			if _, found := slices.BinarySearch(t.inside, int32(ref.P)); found {
+			if t.about(&ref) {
 				c.inside[ref.RK] = true
+				c.of, c.ofRID = append(c.of, ref.RK), append(c.ofRID, rid)
 			}
 		}
 	}
-	if change.Type == "Patient" {
-		rk := search.RefKey(change.Reference())
+	rk := search.RefKey(change.Reference())
+	gone := change.Old == nil || change.Old.Deleted()
+	switch change.Type {
+	case "Patient":
 		c.inside[rk] = true
-		if change.Old == nil || change.Old.Deleted() {
+		c.of, c.ofRID = append(c.of, rk), append(c.ofRID, rid)
+		if gone {
 			c.made[rk] = true
+			c.fresh[rk] = change.Old == nil
+		}
+	case "Consent":
+		if change.Op != OpDelete {
+			c.consents, c.versions = append(c.consents, rid), append(c.versions, int32(change.Version))
+		}
+	case "ResearchStudy":
+		if gone || change.Op == OpDelete || !slices.Equal(change.Old.Labels, change.Labels) {
+			c.studies = append(c.studies, rk)
 		}
 	}
 }
 
-// consentLocks keeps decisions and what they are about apart: a resource is
+// about tells whether a reference puts what refers into a Patient compartment.
+func (t *consentTerms) about(ref *search.RefRow) bool {
+	_, found := slices.BinarySearch(t.inside, int32(ref.P))
+	return found && strings.HasPrefix(ref.Target, "Patient/")
+}
+
+// The locks of consent keep decisions and what they are about apart: a resource is
 // written before a decision, which then finds it, or after it, and then it finds
-// the decision.
-const consentLocks = `SELECT CASE WHEN n.alone THEN pg_advisory_xact_lock(1668247155, n.k) ELSE pg_advisory_xact_lock_shared(1668247155, n.k) END
+// the decision. Decisions are made one after the other, since a resource may be
+// about several patients. A new patient and what refers to it are kept apart by
+// the patient.
+const (
+	lockDecisions   = `SELECT pg_advisory_xact_lock(1668247156, 0)`
+	lockUndecided   = `SELECT pg_advisory_xact_lock_shared(1668247156, 0)`
+	lockCompartment = `SELECT CASE WHEN n.alone THEN pg_advisory_xact_lock(1668247155, n.k) ELSE pg_advisory_xact_lock_shared(1668247155, n.k) END
 	FROM (SELECT (k >> 32)::int4 AS k, bool_or(alone) AS alone FROM unnest($1::int8[], $2::bool[]) AS u(k, alone) GROUP BY 1 ORDER BY 1) AS n`
+)
 
 // queueLocks takes the locks before anything is written.
 func (c *concerns) queueLocks(b *pgx.Batch) {
-	if len(c.inside) == 0 && len(c.decided) == 0 {
+	switch {
+	case len(c.decided)+len(c.studies) > 0:
+		b.Queue(lockDecisions)
+	case len(c.rids) > 0:
+		b.Queue(lockUndecided)
+	}
+	if len(c.inside) == 0 {
 		return
 	}
 	var keys []int64
 	var alone []bool
 	for rk := range c.inside {
-		_, decided := c.decided[rk]
-		keys, alone = append(keys, rk), append(alone, decided || c.made[rk])
+		keys, alone = append(keys, rk), append(alone, c.made[rk])
 	}
-	for rk := range c.decided {
-		keys, alone = append(keys, rk), append(alone, true)
-	}
-	b.Queue(consentLocks, keys, alone)
+	b.Queue(lockCompartment, keys, alone)
 }
 
-const withholdWritten = `SELECT ingle_withhold(ARRAY(SELECT unnest($1::int8[])
-	UNION SELECT x.rid FROM idx_ref AS x ` + ScopeMark + ` WHERE x.rk = ANY($2::int8[]) AND x.p = ANY($3::int4[])
-	UNION SELECT r.rid FROM resource AS r WHERE r.rk = ANY($2::int8[])), $3, $4::int2, $5::bool) ` + ScopeMark
+// queueDecider has the database check, before anything is written, that the
+// caller may decide about the patients whose Consents change: may update the
+// Patient as it is stored, is that patient, or makes it. A patient that the caller
+// may not see is refused like one that does not exist.
+func (r *reader) queueDecider(ctx context.Context, b *pgx.Batch, c *concerns) error {
+	if len(c.decided) == 0 || r.scope.Admin() || r.scope.IsSystem() {
+		return nil
+	}
+	self := int64(0)
+	if id := r.scope.Self(); id != "" {
+		self = search.RefKey("Patient/" + id)
+	}
+	var others []int64
+	for rk := range c.decided {
+		if !c.fresh[rk] && (self == 0 || rk != self) {
+			others = append(others, rk)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	v, err := r.visible(ctx, authz.Update)
+	if err != nil {
+		return err
+	}
+	var args search.Args
+	b.Queue("SELECT ingle_refuse('"+stateDecider+"', (SELECT 'Consent.patient' FROM unnest("+args.Add(others)+"::int8[]) AS n(rk) WHERE NOT EXISTS (SELECT 1 FROM "+
+		v.From(search.Resource, []string{"Patient"}, "r", &args)+" WHERE r.rk = n.rk) LIMIT 1))", args.Values()...)
+	return nil
+}
+
+const withholdWritten = `SELECT ingle_withhold(ARRAY(SELECT unnest($1::int8[]) UNION SELECT x.rid FROM compartment AS x WHERE x.rk = ANY($2::int8[])), $3::int4[], $4::int2, $5::bool)`
+
+// withholdBound is the same for the patients whose Consents name studies.
+const withholdBound = `SELECT ingle_withhold(ARRAY(SELECT x.rid FROM compartment AS x WHERE x.rk IN (SELECT ingle_bound_to($1::int8[], $2::int4, $3::int4))), $4::int4[], $5::int2, $6::bool)`
 
 // queue decides anew, and withholds what is to be withheld, after all is written.
 func (c *concerns) queue(b *pgx.Batch, t *consentTerms) {
+	if len(c.rids) == 0 {
+		return
+	}
+	if len(c.of) > 0 {
+		b.Queue(insertCompartment, c.of, c.ofRID)
+	}
+	if len(c.consents) > 0 {
+		b.Queue(`INSERT INTO consent_counted SELECT * FROM unnest($1::int8[], $2::int4[]) ON CONFLICT (rid) DO UPDATE SET version = excluded.version`, c.consents, c.versions)
+	}
 	var patients []int64
 	for rk := range c.decided {
 		patients = append(patients, rk)
@@ -146,79 +218,11 @@ func (c *concerns) queue(b *pgx.Batch, t *consentTerms) {
 	for rk := range c.made {
 		patients = append(patients, rk)
 	}
-	if len(patients)+len(c.rids) > 0 {
-		b.Queue(withholdWritten, c.rids, patients, t.inside, t.patient, t.otherwise)
-	}
-	for rk, reference := range c.decided {
-		b.Queue(`SELECT ingle_withhold_deleted($1, $2::int8, $3::bool)`, reference, rk, t.otherwise)
+	b.Queue(withholdWritten, c.rids, patients, t.inside, t.patient, t.otherwise)
+	if len(c.studies) > 0 {
+		b.Queue(`SELECT ingle_decide(ARRAY(SELECT ingle_bound_to($1::int8[], $2::int4, $3::int4)), $2::int4, $3::int4, $4::int2)`, c.studies, t.decides, t.data, t.study)
+		b.Queue(withholdBound, c.studies, t.decides, t.data, t.inside, t.patient, t.otherwise)
 	}
 }
 
-var errNotSystemConsent = errors.New("store: only the server's own work may enforce consent on everything")
-
-// consentRange is how many resources EnforceConsent looks at in one statement.
-const consentRange = 2000
-
-// EnforceConsent applies Options.Consent to what is stored, where it was not in
-// force or not the same before. progress is told the resources looked at.
-// A server calls it before it answers anybody.
-func (s *Session) EnforceConsent(ctx context.Context, progress func(resources int64)) error {
-	if !s.scope.IsSystem() {
-		return errNotSystemConsent
-	}
-	conn, err := s.db.pool.Acquire(ctx)
-	if err != nil {
-		return domain(ctx, err)
-	}
-	defer conn.Release()
-	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock(1668247155, 0)`); err != nil {
-		return domain(ctx, err)
-	}
-	defer func() {
-		_, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(1668247155, 0)`) // it ends with the connection too
-	}()
-	var have string
-	err = conn.QueryRow(ctx, `SELECT convert_from(value, 'UTF8') FROM setting WHERE name = 'consent'`).Scan(&have)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return domain(ctx, err)
-	}
-	if have == s.db.opts.Consent {
-		return nil
-	}
-	t := &s.db.consent
-	if t.enforced {
-		if err := s.enforceConsent(ctx, conn.Conn(), t, progress); err != nil {
-			return domain(ctx, fmt.Errorf("enforce consent: %w", err))
-		}
-	}
-	_, err = conn.Exec(ctx, `INSERT INTO setting (name, value) VALUES ('consent', convert_to($1, 'UTF8')) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, s.db.opts.Consent)
-	return domain(ctx, err)
-}
-
-func (s *Session) enforceConsent(ctx context.Context, conn *pgx.Conn, t *consentTerms, progress func(int64)) error {
-	if _, err := conn.Exec(ctx, `SELECT ingle_decide(ARRAY(SELECT DISTINCT rk FROM idx_ref WHERE p = $1::int4), $1, $2::int4, $3::int2) `+ScopeMark, t.decides, t.data, t.study); err != nil {
-		return err
-	}
-	for after, done := int64(0), int64(0); ; {
-		var end *int64
-		var n int64
-		if err := conn.QueryRow(ctx, `SELECT max(rid), count(*) FROM (SELECT rid FROM resource WHERE rid > $1 ORDER BY rid LIMIT $2) AS n `+ScopeMark, after, consentRange).Scan(&end, &n); err != nil {
-			return err
-		}
-		if end == nil {
-			break
-		}
-		if _, err := conn.Exec(ctx, `SELECT ingle_withhold(ARRAY(SELECT rid FROM resource WHERE rid > $1 AND rid <= $2), $3::int4[], $4::int2, $5::bool) `+ScopeMark,
-			after, *end, t.inside, t.patient, t.otherwise); err != nil {
-			return err
-		}
-		after, done = *end, done+n
-		progress(done)
-	}
-	_, err := conn.Exec(ctx, `SELECT ingle_withhold_deleted('Patient/' || p.fhir_id, p.rk, $2) FROM (
-			SELECT DISTINCT m[1] AS id FROM resource AS r `+ScopeMark+` JOIN resource_history AS h `+ScopeMark+` ON h.rid = r.rid AND h.version = r.version - 1
-				CROSS JOIN LATERAL regexp_matches(coalesce(h.body_text, h.body::text), '"Patient/([^"/]+)"', 'g') AS m WHERE r.op = 4
-			UNION SELECT fhir_id FROM resource `+ScopeMark+` WHERE op = 4 AND rtype = $1::int2
-		) AS n JOIN resource AS p ON p.rtype = $1::int2 AND p.fhir_id = n.id `+ScopeMark, t.patient, t.otherwise)
-	return err
-}
+const insertCompartment = `INSERT INTO compartment (rk, rid) SELECT * FROM unnest($1::int8[], $2::int8[]) ON CONFLICT DO NOTHING`

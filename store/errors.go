@@ -24,6 +24,7 @@ const (
 	stateDangling  = "IN002" // ingle_refuse: references without target; the message lists them
 	stateReferrers = "IN003" // ingle_refuse: others refer to it; the message lists them
 	stateNarrowed  = "IN004" // ingle_refuse: SMART scopes and policies do not reach it; the message names it
+	stateDecider   = "IN005" // ingle_refuse: a Consent about a patient for whom the caller may not decide
 )
 
 // domain turns an error of the driver into what the rest of Ingle knows. It is
@@ -46,6 +47,8 @@ func domain(ctx context.Context, err error) error {
 			return fhir.Errorf(409, fhir.CodeConflict, "the resource cannot be deleted, because others refer to it: %s", pg.Message)
 		case stateNarrowed:
 			return fhir.Errorf(403, fhir.CodeForbidden, "your scopes or the access policy do not reach %s with the content it has or would have", pg.Message)
+		case stateDecider:
+			return fhir.Errorf(403, fhir.CodeForbidden, "you may not decide for the patient of this Consent; a grant of update on all labels of the Patient is needed, or the patient's own token").At(pg.Message)
 		case "23505": // unique_violation
 			if pg.ConstraintName == "resource_rk" || pg.ConstraintName == "resource_history_pkey" {
 				return ErrConflict

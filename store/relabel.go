@@ -62,8 +62,14 @@ func (s *Session) Relabel(ctx context.Context, r Relabelling) (Relabelled, error
 		return Relabelled{}, fmt.Errorf("relabel: %s is within %s: what is moved would be moved again", r.To, r.From)
 	}
 	m := &relabelling{Relabelling: r, s: s}
+	if err := m.consentBefore(ctx); err != nil {
+		return m.done, domain(ctx, err)
+	}
 	for range relabelPasses {
 		found, err := m.pass(ctx)
+		if err == nil && found == (Relabelled{}) {
+			err = m.consentAfter(ctx)
+		}
 		if err != nil || found == (Relabelled{}) || r.DryRun {
 			return m.done, domain(ctx, err)
 		}
@@ -197,6 +203,11 @@ func (m *relabelling) batch(ctx context.Context, rel search.Relation, after, end
 		defer cancel()
 		_ = tx.Rollback(rollback)
 	}()
+	if m.s.db.consent.enforced { // before the rows, as all who write
+		if _, err := tx.Exec(ctx, lockUndecided); err != nil {
+			return 0, err
+		}
+	}
 	var args search.Args
 	rows, err := tx.Query(ctx, "SELECT rid, version, label, "+bodyText+" FROM "+m.v.From(rel, nil, "r", &args)+m.where(after, end, &args)+
 		" ORDER BY rid, version LIMIT "+args.Add(relabelBatch)+" FOR NO KEY UPDATE", args.Values()...)
@@ -221,9 +232,9 @@ func (m *relabelling) batch(ctx context.Context, rel search.Relation, after, end
 			}
 		}
 		moved.index.queue(b)
-		if t := &m.s.db.consent; t.enforced { // decisions may be about paths
-			b.Queue(`SELECT ingle_withhold($1::int8[], $2::int4[], $3::int2, $4::bool)`, moved.row.rid, t.inside, t.patient, t.otherwise)
-		}
+	}
+	if t := &m.s.db.consent; t.enforced { // decisions may be about paths
+		b.Queue(`SELECT ingle_withhold($1::int8[], $2::int4[], $3::int2, $4::bool)`, moved.row.rid, t.inside, t.patient, t.otherwise)
 	}
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return 0, domain(ctx, err)

@@ -262,6 +262,9 @@ func (r *reader) batch(ctx context.Context, changes []Change, v *visible) (*pgx.
 	}
 	r.queueLocks(b, refs, deleted)
 	about.queueLocks(b)
+	if err := r.queueDecider(ctx, b, about); err != nil {
+		return nil, err
+	}
 	if err := r.queueNarrow(ctx, b, changes, false); err != nil {
 		return nil, err
 	}
