@@ -27,7 +27,7 @@ type Auth struct {
 	Certificates    []CertificateUser   `key:"certificates" doc:"Services that authenticate with a client certificate, see tls.client_ca_file."`
 
 	Services  map[string]Service `key:"services" doc:"Who this server is for other services: where it gets tokens of its own, by the name that introspect_as and as refer to. No caller's token is sent to them."`
-	Consent   string             `key:"consent" default:"off" oneof:"off|opt-out|opt-in" doc:"Whether Consents of patients are enforced: opt-out withholds the data of a patient whose Consents deny, or whose permission was withdrawn; opt-in those of patients without a permission too. Administrators and the patient's own scopes see them all the same."`
+	Consent   string             `key:"consent" default:"off" oneof:"off|opt-out|opt-in" doc:"Whether Consents of patients are enforced: opt-out withholds the data of a patient whose Consents deny, or whose permission was withdrawn; opt-in those of patients without a permission too. Administrators, and patients with their own token (fhirUser is the patient in context) and patient scopes alone, see them all the same."`
 	Anonymous bool               `key:"anonymous" default:"false" doc:"Callers without credentials have the grants of Arborist's anonymous group instead of 401."`
 	Arborist  Arborist           `key:"arborist" doc:"Gen3's policy engine."`
 	Labels    Labels             `key:"labels" doc:"What ties resources to Arborist resource paths: codings in meta.security."`

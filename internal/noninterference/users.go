@@ -126,6 +126,9 @@ func admit(t testing.TB, users []User) resolvers {
 		scope := []string{"openid"}
 		claims := map[string]any{"roles": []string{reads, writes}, "exp": time.Now().Add(24 * time.Hour).Unix(), "patient": "demo-p02"}
 		claims["scope"] = append(scope, u.Scopes...)
+		if u.Consent && u.Scopes != nil {
+			claims["fhirUser"] = "Patient/demo-p02"
+		}
 		u.token = issuer.Token(t, u.Name, claims)
 	}
 	open := func(needAll bool) *authz.Resolver {
