@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ingle/server/servertest"
+	"ingle/store"
 	"ingle/store/storetest"
 )
 
@@ -92,6 +93,25 @@ func TestAsyncCallers(t *testing.T) {
 		t.Errorf("%v", statuses)
 	}
 	s.Get("/Patient", append(as("ann"), "Prefer", "respond-async")...).Is(202)
+}
+
+// TestAsyncConsent proves that an answer is not given to those whom Consents bind
+// after one was written.
+func TestAsyncConsent(t *testing.T) {
+	t.Parallel()
+	s, as, _ := withConsent(t, store.ConsentOptOut)
+	admin, member := as("admin"), as("member")
+	s.Put("/Patient/p", labelled("p", "/programs/a"), admin...).Is(201)
+	ask := func(who []string) string {
+		return s.Get("/Patient", append(who, "Prefer", "respond-async")...).Is(202).Header.Get("Content-Location")
+	}
+	place, own := ask(member), ask(admin)
+	answered(t, s, place, member...).Is(200).Has(`"p"`)
+	answered(t, s, own, admin...).Is(200)
+	s.Put("/Consent/c", of("Consent", "c", "p", "/programs/a", `,"status":"active","provision":{"type":"deny"}`), admin...).Is(201)
+	s.Get(place, member...).Is(404)
+	s.Get(own, admin...).Is(200)
+	answered(t, s, ask(member), member...).Is(200).Lacks(`"p"`)
 }
 
 // TestAsyncLost proves that a request whose server died says so, and that what

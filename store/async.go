@@ -118,7 +118,7 @@ func (s *Session) Async(ctx context.Context, id string) (*Async, error) {
 	a := &Async{ID: id}
 	err := s.db.pool.QueryRow(ctx, `SELECT done, NOT done AND leased < now(), created, expires FROM async_request
 		WHERE id = $1 AND principal = $2 AND rights = $3 AND expires > now()
-		AND NOT ($4 AND EXISTS (SELECT 1 FROM resource AS c WHERE c.rtype = $5 AND c.lu >= created `+ScopeMark+`))`,
+		AND NOT ($4 AND EXISTS (SELECT 1 FROM resource AS c WHERE c.rtype = $5 AND c.lu >= async_request.created `+ScopeMark+`))`,
 		id, s.scope.Principal(), s.scope.Digest(), !s.seesWithheld(), s.db.defs.TypeNumber("Consent")).Scan(&a.Done, &a.Lost, &a.Created, &a.Expires)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
