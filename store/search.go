@@ -178,6 +178,7 @@ func (r *reader) hit(rows pgx.Rows) (mode int16, h Hit, err error) {
 // pageWithTotal reads page and total in one pipeline and one snapshot. If the
 // count takes longer than its budget, the total is estimated.
 func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible, st *search.Statement, page *SearchPage) error {
+	v = v.counting()
 	count, err := r.db.reg.CompileCount(q, v)
 	if err != nil {
 		return err
@@ -251,6 +252,7 @@ func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible,
 
 // count reads the exact total.
 func (r *reader) count(ctx context.Context, q *search.Query, v *visible, page *SearchPage) error {
+	v = v.counting()
 	st, err := r.db.reg.CompileCount(q, v)
 	if err != nil {
 		return err

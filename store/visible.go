@@ -128,6 +128,14 @@ func (v *visible) labelled(args *search.Args) string {
 	return v.test
 }
 
+// counting is the same for a statement that looks at every row of a key: planned
+// for the array itself, PostgreSQL finds a label by a hash, faster than a bit.
+func (v *visible) counting() *visible {
+	c := *v
+	c.bits, c.args = nil, nil
+	return &c
+}
+
 // everything tells that nothing at all is hidden.
 func (v *visible) everything() bool { return v.all && v.whole }
 
