@@ -61,7 +61,9 @@ func (g *generator) contained() {
 	}
 	g.Shuffle(len(q), func(i, j int) { q[i], q[j] = q[j], q[i] })
 	typ := "Medication"
-	if g.chance(0.2) && !slices.ContainsFunc(q, func(s string) bool { return strings.Contains(s, "code") || strings.Contains(s, "manufacturer") || strings.Contains(s, "status") }) {
+	if g.chance(0.2) && !slices.ContainsFunc(q, func(s string) bool {
+		return strings.Contains(s, "code") || strings.Contains(s, "manufacturer") || strings.Contains(s, "status")
+	}) {
 		typ = "Organization"
 	}
 	g.follow(Request{Method: "GET", Target: "/fhir/" + typ + "?" + strings.Join(q, "&")})
