@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ingle/authz"
+	"ingle/fhir"
 )
 
 // Grants keeps the roles and plans that administrators give. It implements
@@ -32,8 +33,13 @@ func (g *Grants) Given(ctx context.Context, principals []string, now time.Time) 
 const maxGrants = 10_000
 
 // List returns what a principal was given, or everybody ("") was, ended or not.
+// More than it can return is a *fhir.Error with status 422.
 func (g *Grants) List(ctx context.Context, principal string) ([]authz.Given, error) {
-	return g.list(ctx, grantColumns+` WHERE $1 = '' OR principal = $1 ORDER BY principal, kind, name LIMIT $2`, principal, maxGrants)
+	list, err := g.list(ctx, grantColumns+` WHERE $1 = '' OR principal = $1 ORDER BY principal, kind, name LIMIT $2`, principal, maxGrants+1)
+	if len(list) > maxGrants {
+		return nil, fhir.Errorf(422, fhir.CodeTooCostly, "there are more than %d grants; ask for those of one principal", maxGrants)
+	}
+	return list, err
 }
 
 func (g *Grants) list(ctx context.Context, sql string, args ...any) ([]authz.Given, error) {

@@ -45,15 +45,6 @@ func (db *DB) mark(ctx context.Context, v *visible, types []string) (m Mark, err
 	return m, nil
 }
 
-// typeNumbers are the numbers of resource types, in their order.
-func (db *DB) typeNumbers(types []string) []int16 {
-	out := make([]int16, len(types))
-	for i, t := range types {
-		out[i] = db.defs.TypeNumber(t)
-	}
-	return out
-}
-
 // State tells one content of a resource, its meta included, from any other that
 // it ever had.
 type State struct {

@@ -46,11 +46,7 @@ func (v *visible) narrowed(rel search.Relation, types []string, args *search.Arg
 	}
 	parts := make([]string, len(groups))
 	for i, g := range groups {
-		numbers := make([]int16, len(g.types))
-		for j, t := range g.types {
-			numbers[j] = v.db.defs.TypeNumber(t)
-		}
-		is := "rtype = ANY(" + args.Add(numbers) + "::int2[])"
+		is := "rtype = ANY(" + args.Add(v.db.typeNumbers(g.types)) + "::int2[])"
 		ofType := "scope_row." + is
 		if !typed(rel) {
 			ofType = "EXISTS (SELECT 1 FROM resource AS scope_type WHERE scope_type.rid = scope_row.rid AND scope_type." + is + " " + ScopeMark + ")"

@@ -213,11 +213,7 @@ func (s *Session) reindexBatch(ctx context.Context, job *ReindexJob) (n int, err
 	var args search.Args
 	sql := "SELECT rid, label, " + bodyText + " FROM " + v.From(search.Resource, job.Types, "r", &args) + " WHERE rid > " + args.Add(job.position)
 	if job.Types != nil {
-		numbers := make([]int16, len(job.Types))
-		for i, t := range job.Types {
-			numbers[i] = s.db.defs.TypeNumber(t)
-		}
-		of := "rtype = ANY(" + args.Add(numbers) + "::int2[])"
+		of := "rtype = ANY(" + args.Add(s.db.typeNumbers(job.Types)) + "::int2[])"
 		sql += " AND (" + of + " OR EXISTS (SELECT 1 FROM " + v.From(contained, nil, "i", &args) + " WHERE i.container = r.rid AND i." + of + "))"
 	}
 	// whoever changes one of them waits, and writes its rows after ours

@@ -18,10 +18,21 @@ import (
 // stays when the type is gone: its resources keep their history.
 const numberOf = "resource-type/"
 
+// typeNumbers are the numbers of resource types, in their order.
+func (db *DB) typeNumbers(types []string) []int16 {
+	out := make([]int16, len(types))
+	for i, t := range types {
+		out[i] = db.defs.TypeNumber(t)
+	}
+	return out
+}
+
+const addedTypes = `SELECT name, convert_from(value, 'UTF8')::int2 FROM setting WHERE starts_with(name, $1)`
+
 // TypeNumbers returns the numbers of all resource types that were ever added to
 // those of FHIR, by name.
 func (db *DB) TypeNumbers(ctx context.Context) (map[string]int16, error) {
-	rows, err := db.side.Query(ctx, "SELECT name, convert_from(value, 'UTF8')::int2 FROM setting WHERE starts_with(name, $1)", numberOf)
+	rows, err := db.side.Query(ctx, addedTypes, numberOf)
 	if err != nil {
 		return nil, domain(ctx, fmt.Errorf("read the added resource types: %w", err))
 	}
@@ -41,7 +52,7 @@ func (db *DB) NumberType(ctx context.Context, name string) (number int16, err er
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", search.RefKey(numberOf)); err != nil {
 			return err
 		}
-		known, err := tx.Query(ctx, "SELECT name, convert_from(value, 'UTF8')::int2 FROM setting WHERE starts_with(name, $1)", numberOf)
+		known, err := tx.Query(ctx, addedTypes, numberOf)
 		if err != nil {
 			return err
 		}

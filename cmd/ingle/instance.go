@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"ingle/authz"
-	"ingle/authz/limit"
 	"ingle/fhir"
 	"ingle/fhir/r4"
 	"ingle/interaction"
@@ -78,12 +77,6 @@ func open(ctx context.Context, c *config.Config, access authz.Config, url string
 	}
 	h.service.Register(h.service.ValidateStoredOperation(h.known.validator))
 	return h, h.known.install(ctx, h.db, h.service, orDefault(c.PublicURL, c.BasePath), c.Interaction.UpdateCreate && c.Interaction.ClientIDs == "any")
-}
-
-// listening is what the instance's server is told.
-func (h *instance) listening(limits *limit.Limiter) server.Config {
-	version, _ := build()
-	return listening(h.config, h.service, h.db, h.known, h.resolver, limits, h.metrics, h.log, version)
 }
 
 // run does what is done beside requests, until ctx ends.

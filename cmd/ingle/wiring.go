@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -197,13 +196,16 @@ func searchLimits(c *config.Config) search.Limits {
 	}
 }
 
-func listening(c *config.Config, service *interaction.Service, db *store.DB, known *knowledge, resolver *authz.Resolver, limits *limit.Limiter, m *server.Metrics, log *slog.Logger, version string) server.Config {
+// listening is what the instance's server is told.
+func (h *instance) listening(limits *limit.Limiter) server.Config {
+	c := h.config
+	version, _ := build()
 	out := server.Config{
-		Service:        service,
-		Database:       db,
-		Resolver:       resolver,
+		Service:        h.service,
+		Database:       h.db,
+		Resolver:       h.resolver,
 		Limiter:        limits,
-		Log:            log,
+		Log:            h.log,
 		BasePath:       c.BasePath,
 		PublicURL:      c.PublicURL,
 		TrustedProxies: c.TrustedProxies,
@@ -230,12 +232,12 @@ func listening(c *config.Config, service *interaction.Service, db *store.DB, kno
 	}
 	admission(c, &out)
 	if c.Auth.Grants {
-		out.Wrap = append(out.Wrap, server.GrantAdministration(resolver, db.Grants()))
+		out.Wrap = append(out.Wrap, server.GrantAdministration(h.resolver, h.db.Grants()))
 	}
-	out.Wrap = append(out.Wrap, server.SMARTConfiguration(c.BasePath, smartEndpoints(c)), server.Administration(resolver, db),
-		server.TerminologyAdministration(resolver, known.prepared))
+	out.Wrap = append(out.Wrap, server.SMARTConfiguration(c.BasePath, smartEndpoints(c)), server.Administration(h.resolver, h.db),
+		server.TerminologyAdministration(h.resolver, h.known.prepared))
 	if c.Metrics.Enabled {
-		out.Metrics, out.MetricsElsewhere = m, c.Metrics.Listen != ""
+		out.Metrics, out.MetricsElsewhere = h.metrics, c.Metrics.Listen != ""
 	}
 	return out
 }
