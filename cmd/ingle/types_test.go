@@ -100,6 +100,20 @@ func TestAddedResourceType(t *testing.T) {
 	try("GET", "/ViewDefinition/theirs", "", 200, "patients")
 	try("GET", "/ViewDefinition?name="+url.QueryEscape("patients"), "", 200, "ViewDefinition/theirs")
 
+	// policies name added types like those of FHIR
+	named, _ := start(t, database, "INGLE_AUTH_MODE=jwt",
+		`INGLE_AUTH_ISSUERS=[{"issuer":"https://issuer.test","audiences":["fhir"],"keys_file":"`+keys+`/jwks.json","user_claim":"context.user.name"}]`,
+		`INGLE_AUTH_ROLES={"reader":{"paths":["/"],"methods":["*"],"unlabelled":true}}`, "INGLE_AUTH_DEFAULT_ROLES=reader",
+		`INGLE_AUTH_POLICIES={"views":{"resources":{"ViewDefinition":{"criteria":["name=patients"],"hidden":["subject"],"read_only":true}}}}`, "INGLE_AUTH_DEFAULT_POLICIES=views")
+	for path, want := range map[string]int{"/ViewDefinition/v": 200, "/ViewDefinition/w": 404, "/ViewDefinition?patient=Patient/p": 403} {
+		if resp, text := ask(t, http.DefaultClient, "GET", named+path, "", ann...); resp.StatusCode != want || strings.Contains(text, "Patient/p\"") {
+			t.Errorf("a policy for ViewDefinition, %s: %d %s", path, resp.StatusCode, text)
+		}
+	}
+	if resp, text := ask(t, http.DefaultClient, "DELETE", named+"/ViewDefinition/v", "", ann...); resp.StatusCode != 403 {
+		t.Errorf("a policy for ViewDefinition, read-only: %d %s", resp.StatusCode, text)
+	}
+
 	// the definition stays as long as there are resources
 	try("DELETE", "/StructureDefinition/ViewDefinition", "", 409, "delete these first")
 	try("DELETE", "/StructureDefinition?url=http://t/StructureDefinition/ViewDefinition", "", 409)

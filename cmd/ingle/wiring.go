@@ -7,7 +7,6 @@ import (
 	"ingle/authz"
 	"ingle/authz/limit"
 	"ingle/fhir"
-	"ingle/fhir/r4"
 	"ingle/interaction"
 	"ingle/internal/config"
 	"ingle/internal/outbound"
@@ -52,7 +51,6 @@ func authorization(c *config.Config, tenant string) authz.Config {
 		PlanClaim:       a.PlanClaim,
 		Policies:        map[string]authz.Policy{},
 		DefaultPolicies: a.DefaultPolicies,
-		Definitions:     r4.Definitions(), // until the instance's own are there
 	}
 	for name, p := range a.Plans {
 		out.Plans[name] = p.Roles
