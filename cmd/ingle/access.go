@@ -41,8 +41,9 @@ func warnOfSearches(access authz.Config, registry *search.Registry, log *slog.Lo
 	}
 }
 
-// limiter is how much each caller may ask for; nil where nothing is limited.
-func limiter(c *config.Config) (*limit.Limiter, error) {
+// limiter is how much each caller may ask of one database, less what was spent
+// already; nil where nothing is limited.
+func limiter(ctx context.Context, c *config.Config, db *store.DB) (*limit.Limiter, error) {
 	a := c.Access
 	rules := limit.Config{Default: limitRule(a.Rate, a.Burst, a.Quota), Principals: map[string]limit.Rule{}}
 	for _, p := range a.Plans {
@@ -53,7 +54,11 @@ func limiter(c *config.Config) (*limit.Limiter, error) {
 	if rules.Default == (limit.Rule{}) && len(rules.Principals) == 0 {
 		return nil, nil
 	}
-	return limit.New(rules)
+	l, err := limit.New(rules)
+	if err != nil {
+		return nil, err
+	}
+	return l, l.Carry(ctx, db.Usage())
 }
 
 func limitRule(rate, burst, quota int) limit.Rule {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"ingle/authz"
+	"ingle/authz/limit"
 	"ingle/fhir"
 	"ingle/fhir/r4"
 	"ingle/interaction"
@@ -25,6 +26,7 @@ type instance struct {
 	known    *knowledge
 	resolver *authz.Resolver
 	service  *interaction.Service
+	limits   *limit.Limiter // nil for none
 	metrics  *server.Metrics
 	log      *slog.Logger
 }
@@ -64,6 +66,9 @@ func open(ctx context.Context, c *config.Config, access authz.Config, url string
 	if h.resolver, err = authz.New(access); err != nil {
 		return nil, err
 	}
+	if h.limits, err = limiter(ctx, c, h.db); err != nil {
+		return nil, err
+	}
 	name, built := build()
 	if h.metrics == nil {
 		h.metrics = server.NewMetrics(h.db, name)
@@ -84,6 +89,7 @@ func (h *instance) run(ctx context.Context, beside *sync.WaitGroup) {
 	beside.Go(func() { h.known.follow(ctx, h.db, h.defs) })
 	beside.Go(func() { h.known.prepared.Run(ctx, h.log) })
 	beside.Go(func() { work(ctx, h.db, h.registry, h.log) })
+	beside.Go(func() { settle(ctx, h.limits, h.db, h.log) })
 }
 
 // close closes in the opposite order.

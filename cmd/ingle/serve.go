@@ -75,20 +75,11 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	for _, h := range others {
 		defer h.close()
 	}
-	limits, err := limiter(c)
-	if err != nil {
-		return err
-	}
-	if limits != nil {
-		if err := limits.Carry(ctx, own.db.Usage()); err != nil {
-			return err
-		}
-	}
-	listens := own.listening(limits)
+	listens := own.listening()
 	if len(others) > 0 {
 		listens.Tenants = &server.Tenants{Header: c.Tenants.Header, Named: map[string]http.Handler{}}
 		for name, h := range others {
-			listens.Tenants.Named[name] = server.New(h.listening(limits)).Handler()
+			listens.Tenants.Named[name] = server.New(h.listening()).Handler()
 		}
 	}
 	srv := server.New(listens)
@@ -112,7 +103,6 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	for _, h := range others {
 		h.run(serving, &beside)
 	}
-	beside.Go(func() { settle(serving, limits, own.db, log) })
 	beside.Go(func() { giveBack(serving) })
 	defer func() { stop(); beside.Wait() }()
 	if c.Demo {

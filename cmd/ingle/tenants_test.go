@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"ingle/authz"
 	"ingle/authz/devtoken"
 	"ingle/internal/config"
 	"ingle/internal/pgtest"
@@ -101,6 +102,39 @@ func TestTenants(t *testing.T) {
 	if resp, _ := ask(t, http.DefaultClient, "GET", base+"/acme/Patient/1", ""); resp.StatusCode != 401 {
 		t.Errorf("without a token: %d", resp.StatusCode)
 	}
+}
+
+// TestTenantsLimits: what a caller asks of one tenant takes nothing from what a
+// caller of that name may ask of another.
+func TestTenantsLimits(t *testing.T) {
+	t.Parallel()
+	hash, err := authz.HashPassword("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, acme := pgtest.New(t), pgtest.New(t)
+	run := func() (base string, stop func()) {
+		return start(t, own, "INGLE_AUTH_MODE=jwt", `INGLE_AUTH_ROLES={"reader":{"paths":["/"],"methods":["read"]}}`,
+			`INGLE_AUTH_BASIC=[{"name":"ann","password":"`+hash+`","roles":["reader"],"tenants":["","acme"]}]`, "INGLE_TENANTS_CLAIM=tenant",
+			`INGLE_TENANTS_NAMED={"acme":{"database_url":"`+acme+`"}}`, `INGLE_ACCESS_PLANS=[{"principals":["basic:ann"],"quota":3}]`)
+	}
+	base, stop := run()
+	is := func(want int, path string) {
+		t.Helper()
+		if resp, text := ask(t, http.DefaultClient, "GET", base+path, "", "Authorization", "Basic YW5uOnNlY3JldA=="); resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d: %.300s", path, resp.StatusCode, want, text)
+		}
+	}
+	for _, want := range []int{200, 200, 200, 429} {
+		is(want, "/Patient")
+	}
+	is(200, "/acme/Patient")
+	is(200, "/acme/Patient")
+	stop()
+	base, _ = run()
+	is(429, "/Patient")
+	is(200, "/acme/Patient")
+	is(429, "/acme/Patient")
 }
 
 func TestTenantsShareNoDatabase(t *testing.T) {

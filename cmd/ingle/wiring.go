@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"ingle/authz"
-	"ingle/authz/limit"
 	"ingle/fhir"
 	"ingle/interaction"
 	"ingle/internal/config"
@@ -195,14 +194,14 @@ func searchLimits(c *config.Config) search.Limits {
 }
 
 // listening is what the instance's server is told.
-func (h *instance) listening(limits *limit.Limiter) server.Config {
+func (h *instance) listening() server.Config {
 	c := h.config
 	version, _ := build()
 	out := server.Config{
 		Service:        h.service,
 		Database:       h.db,
 		Resolver:       h.resolver,
-		Limiter:        limits,
+		Limiter:        h.limits,
 		Log:            h.log,
 		BasePath:       c.BasePath,
 		PublicURL:      c.PublicURL,
