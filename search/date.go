@@ -110,8 +110,14 @@ func (v *valueReader) dateValue(value string) (dateValue, error) {
 		return dateValue{}, v.fail(value, "a date is expected: YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss[.sss]] with Z or ±hh:mm")
 	}
 	lo, hi := d.Range()
-	if v.modifier == "overlaps" { // of _filter: ap without a margin
+	if v.modifier != "" && prefix != eq {
+		return dateValue{}, v.fail(value, "a date without a prefix is expected")
+	}
+	switch v.modifier { // of _filter
+	case "overlaps": // ap without a margin
 		return dateValue{ap, lo, hi}, nil
+	case covers:
+		return dateValue{covers, lo, hi}, nil
 	}
 	if prefix == ap {
 		// A tenth of the time between the value and now (R4 search, "Prefixes").
@@ -145,6 +151,8 @@ func (d dateValue) bounds() (b bounds, more []residual) {
 		b.loMax, b.hiMax = d.lo-1, d.lo-1
 	case ap: // overlapping
 		b.loMax, b.hiMin = d.hi, d.lo
+	case covers:
+		b.loMax, b.hiMin = d.lo, d.hi
 	case ge: // contained, or reaching beyond
 		b.hiMin = d.lo
 		more = append(more, func(c *compilation, a string) string {

@@ -56,6 +56,9 @@ func (n interval) sql(c *compilation, lo, hi string) string {
 		return lo + " > " + c.number(n.value)
 	case eb:
 		return hi + " < " + c.number(n.value)
+	case covers: // a range, or what the digits of a number leave open
+		v := c.number(n.value)
+		return "(" + and(lo+" < "+hi, lo+" <= "+v, hi+" >= "+v) + " OR " + and(lo+" = "+hi, "abs("+lo+" - "+v+") <= 0.5 * power(10::numeric, -scale("+lo+"))") + ")"
 	}
 	return and(lo+" <= "+c.number(n.hi), hi+" >= "+c.number(n.lo)) // ap: overlapping
 }

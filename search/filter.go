@@ -3,17 +3,19 @@ package search
 import (
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"ingle/fhir"
 )
 
 // _filter (http://hl7.org/fhir/R4/search_filter.html):
 //
-//	filter  = term { ("and" | "or") term }         and binds closer than or
+//	filter  = term { ("and" | "or") term }         from left to right: neither binds closer
 //	term    = "not" "(" filter ")" | "(" filter ")" | path op value
 //	path    = a parameter, or a chain of them: subject.name, subject:Patient.name,
 //	          subject[gender eq male].name for what meets another filter besides
 //	op      = eq ne co sw ew gt lt ge le ap sa eb pr po ss sb in ni re
-//	value   = a string in quotes, or anything up to a blank or parenthesis
+//	value   = a JSON string, or anything up to a blank or parenthesis
 //
 // A filter in brackets stands behind a reference and is about what it points to.
 
@@ -36,7 +38,7 @@ type filterParser struct {
 
 func (p *parser) parseFilter(types []string, value string) (cond, error) {
 	f := &filterParser{p: p, types: types, src: value}
-	k, err := f.or()
+	k, err := f.expression()
 	if u, ok := err.(*unknownParameter); ok {
 		err = u.err // a part of a filter cannot be left out
 	}
@@ -88,35 +90,37 @@ func (f *filterParser) keyword(w string) bool {
 	return false
 }
 
-func (f *filterParser) or() (cond, error) {
+// expression reads terms with the words and and or between them.
+func (f *filterParser) expression() (cond, error) {
 	if f.depth++; f.depth > filterDepth {
 		return nil, f.fail("the parentheses are nested too deeply")
 	}
 	defer func() { f.depth-- }()
-	var parts []cond
-	for {
-		k, err := f.and()
-		if err != nil {
-			return nil, err
-		}
-		parts = append(parts, k)
-		if !f.keyword("or") {
-			return either(parts), nil
-		}
-	}
-}
-
-func (f *filterParser) and() (cond, error) {
-	var parts []cond
+	var parts []cond // joined by word
+	word := ""
 	for {
 		k, err := f.term()
 		if err != nil {
 			return nil, err
 		}
 		parts = append(parts, k)
-		if !f.keyword("and") {
-			return both(parts), nil
+		next := ""
+		for _, w := range []string{"and", "or"} {
+			if next == "" && f.keyword(w) {
+				next = w
+			}
 		}
+		if next != word {
+			if word == "or" {
+				parts = []cond{either(parts)}
+			} else {
+				parts = []cond{both(parts)}
+			}
+		}
+		if next == "" {
+			return parts[0], nil
+		}
+		word = next
 	}
 }
 
@@ -146,7 +150,7 @@ func (f *filterParser) term() (cond, error) {
 
 func (f *filterParser) group() (cond, error) {
 	f.at++
-	k, err := f.or()
+	k, err := f.expression()
 	if err != nil {
 		return nil, err
 	}
@@ -157,39 +161,41 @@ func (f *filterParser) group() (cond, error) {
 	return k, nil
 }
 
-// value takes a string in quotes or a word.
+// value takes a JSON string or a word.
 func (f *filterParser) value() (string, error) {
 	f.blank()
-	if f.at >= len(f.src) {
-		return "", f.fail("a value is expected")
-	}
-	if f.src[f.at] != '"' {
+	if f.at >= len(f.src) || f.src[f.at] != '"' {
 		w := f.word()
 		if w == "" {
 			return "", f.fail("a value is expected")
 		}
 		return w, nil
 	}
-	var b strings.Builder
-	for f.at++; f.at < len(f.src); f.at++ {
-		switch c := f.src[f.at]; c {
-		case '"':
+	start := f.at
+	for f.at++; f.at < len(f.src) && f.src[f.at] != '"'; f.at++ {
+		if f.src[f.at] == '\\' {
 			f.at++
-			return b.String(), nil
-		case '\\':
-			if f.at++; f.at < len(f.src) {
-				b.WriteByte(f.src[f.at])
-			}
-		default:
-			b.WriteByte(c)
 		}
 	}
-	return "", f.fail("the string has no closing quote")
+	if f.at >= len(f.src) {
+		f.at = start
+		return "", f.fail("the string has no closing quote")
+	}
+	f.at++
+	s, err := jsontext.AppendUnquote(nil, f.src[start:f.at])
+	if err != nil {
+		f.at = start
+		return "", f.fail(`what stands in quotes is a JSON string, in which a backslash is written \\ and a quote \"`)
+	}
+	return string(s), nil
 }
 
 // comparison reads path op value and hands it on as the search it stands for.
 func (f *filterParser) comparison() (cond, error) {
 	f.blank()
+	if e := f.element(); e != nil {
+		return f.ofElement(e)
+	}
 	if head, bracket := f.link(); head != "" {
 		return f.linked(head, bracket)
 	}
@@ -203,61 +209,33 @@ func (f *filterParser) comparison() (cond, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A comma is part of the value here, not a separator.
-	value = strings.ReplaceAll(strings.ReplaceAll(value, `\`, `\\`), ",", `\,`)
-	kind := f.kind(path)
-	ordered := kind == "date" || kind == "number" || kind == "quantity" || strings.HasSuffix(path, "_lastUpdated")
-	refuse := func() error {
+	if operators[op] == nil && op != "pr" {
 		f.at = opAt
-		return f.fail("the operator " + op + " is not for parameters of type " + kind)
+		return nil, f.fail("an operator is expected: one of eq, ne, co, sw, ew, gt, lt, ge, le, ap, sa, eb, pr, po, ss, sb, in, ni and re")
 	}
-	text := kind == "string" || kind == ""
-	switch op {
-	case "eq", "re":
-		if op == "re" && kind != "reference" && kind != "" {
-			return nil, refuse()
-		}
-		if text && kind == "string" {
-			return f.search(path, "exact-folded", value)
-		}
-		return f.search(path, "", value)
-	case "ne":
-		var k cond
-		if kind == "string" {
-			k, err = f.search(path, "exact-folded", value)
-		} else {
-			k, err = f.search(path, "", value)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return not{k}, nil
-	case "co", "sw", "ew":
-		if kind != "string" {
-			return nil, refuse()
-		}
-		return f.search(path, map[string]string{"co": "contains", "sw": "", "ew": "ends"}[op], value)
-	case "gt", "lt", "ge", "le", "ap", "sa", "eb":
-		if !ordered {
-			return nil, refuse()
-		}
-		return f.search(path, "", op+value)
-	case "po":
-		if kind != "date" {
-			return nil, refuse()
-		}
-		return f.search(path, "overlaps", value)
-	case "pr":
+	if op == "pr" {
 		k, err := f.search(path, "missing", value)
 		if err != nil {
 			return nil, err
 		}
 		return not{k}, nil
-	case "ss", "sb", "in", "ni":
-		return f.search(path, map[string]string{"ss": "above", "sb": "below", "in": "in", "ni": "not-in"}[op], value)
 	}
-	f.at = opAt
-	return nil, f.fail("an operator is expected: one of eq, ne, co, sw, ew, gt, lt, ge, le, ap, sa, eb, pr, po, ss, sb, in, ni and re")
+	kind := f.kind(path)
+	if kind == "" { // as the parameter itself says
+		if k, err := f.search(path, "", filterValue("", value)); err != nil || op == "eq" {
+			return k, err
+		}
+	}
+	how, ok := operators[op][kind]
+	if !ok {
+		f.at = opAt
+		return nil, f.fail("the operator " + op + " is not for parameters of type " + kind)
+	}
+	value = filterValue(kind, value)
+	if prefix, ok := strings.CutPrefix(how, "="); ok {
+		return f.search(path, "", prefix+value)
+	}
+	return f.search(path, how, value)
 }
 
 // link takes the first reference of a path that has brackets, up to the bracket or
@@ -285,7 +263,7 @@ func (f *filterParser) linked(head string, bracket bool) (cond, error) {
 		var parts []cond
 		if bracket {
 			f.bracket++
-			k, err := f.or()
+			k, err := f.expression()
 			f.bracket--
 			if err != nil {
 				return nil, err
@@ -309,6 +287,10 @@ func (f *filterParser) linked(head string, bracket bool) (cond, error) {
 func (f *filterParser) kind(path string) string {
 	types := f.types
 	for {
+		if parts := strings.SplitN(path, ":", 4); parts[0] == "_has" && len(parts) == 4 {
+			types, path = []string{parts[1]}, parts[3]
+			continue
+		}
 		head, tail, chained := strings.Cut(path, ".")
 		code, typ, _ := strings.Cut(head, ":")
 		for _, t := range types {
@@ -332,8 +314,7 @@ func (f *filterParser) kind(path string) string {
 	}
 }
 
-// search reads a comparison as the search parameter path:modifier=value. The
-// modifiers exact-folded, ends and overlaps are the filter's own.
+// search reads a comparison as the search parameter path:modifier=value.
 func (f *filterParser) search(path, modifier, value string) (cond, error) {
 	name := path
 	if modifier != "" {

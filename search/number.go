@@ -37,8 +37,11 @@ func (v *valueReader) number() (cond, error) {
 	var parts []cond
 	for _, value := range v.values {
 		n, ok := parseInterval(unescape(value))
-		if !ok {
+		if !ok || v.modifier == covers && n.prefix != eq {
 			return nil, v.fail(value, "a number is expected, which may follow one of eq, ne, gt, lt, ge, le, sa, eb and ap")
+		}
+		if v.modifier == covers {
+			n.prefix = covers
 		}
 		s := &scan{rel: Quantity, types: v.types, keys: v.keys(), unique: v.single()}
 		n.on(s, nil)

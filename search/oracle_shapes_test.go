@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"ingle/fhir"
@@ -138,11 +139,11 @@ func (o *oracle) hasText(s *stored, content bool, query string) bool {
 
 // filtered answers _filter, written as the generator writes it.
 func (o *oracle) filtered(s *stored, filter string) bool {
-	if parts := topLevel(filter, " or "); len(parts) > 1 {
-		return slices.ContainsFunc(parts, func(p string) bool { return o.filtered(s, p) })
-	}
-	if parts := topLevel(filter, " and "); len(parts) > 1 {
-		return !slices.ContainsFunc(parts, func(p string) bool { return !o.filtered(s, p) })
+	if left, and, right, ok := lastJoined(filter); ok {
+		if and {
+			return o.filtered(s, left) && o.filtered(s, right)
+		}
+		return o.filtered(s, left) || o.filtered(s, right)
 	}
 	if inner, ok := strings.CutPrefix(filter, "not ("); ok {
 		return !o.filtered(s, strings.TrimSuffix(inner, ")"))
@@ -164,47 +165,79 @@ func (o *oracle) filtered(s *stored, filter string) bool {
 			}
 			return false
 		}
-		same := func(a, b string) bool { return a == b }
+		first := func(s string) rune { return []rune(s)[0] }
 		switch op {
 		case "eq":
-			return whole(same)
+			return whole(func(a, b string) bool { return a == b })
 		case "ne":
-			return !whole(same)
+			return whole(func(a, b string) bool { return a != b })
 		case "co":
 			return whole(strings.Contains)
 		case "ew":
 			return whole(strings.HasSuffix)
+		case "gt":
+			return whole(func(a, b string) bool { return first(a) > first(b) })
+		case "lt":
+			return whole(func(a, b string) bool { return first(a) < first(b) })
+		case "ge":
+			return whole(func(a, b string) bool { return first(a) >= first(b) })
+		case "le":
+			return whole(func(a, b string) bool { return first(a) <= first(b) })
 		}
 		return o.matches(s, path, value) // sw
 	}
 	switch op {
 	case "pr":
 		return o.matches(s, path+":missing", map[string]string{"true": "false", "false": "true"}[value])
-	case "ne":
-		return !o.matches(s, path, value)
-	case "eq":
+	case "ne", "co":
+		return slices.ContainsFunc(o.values(p, s), func(f found) bool { return o.filterOne(p.Type, op, value, f) })
+	case "eq", "re":
 		return o.matches(s, path, value)
 	}
 	return o.matches(s, path, op+value)
 }
 
-// topLevel splits at a separator outside of parentheses and quotes.
-func topLevel(s, separator string) []string {
-	var out []string
-	depth, quoted, from := 0, false, 0
-	for i := 0; i < len(s); i++ {
+// filterOne compares one value by an operator that no prefix or modifier is.
+func (o *oracle) filterOne(typ, op, value string, f found) bool {
+	switch typ {
+	case "token":
+		return slices.ContainsFunc(f.tokens(), func(t otoken) bool {
+			return !t.matches(value) && (t.code != "" || t.kind == "coding")
+		})
+	case "uri":
+		bare, _, _ := strings.Cut(f.n.Text(), "|")
+		return f.n.Text() != value && (f.typ != "canonical" || bare != value)
+	case "date":
+		at, _ := oracleDate(value)
+		return slices.ContainsFunc(f.dates(), func(t otime) bool {
+			if op == "co" {
+				return t.lo <= at.lo && t.hi >= at.hi
+			}
+			return t.matches("ne"+value, time.Time{})
+		})
+	}
+	return o.one(typ, "", "ne"+value, f, nil)
+}
+
+// lastJoined splits a filter at its last and or or outside of parentheses and
+// quotes: filters are read from left to right.
+func lastJoined(s string) (left string, and bool, right string, ok bool) {
+	depth, quoted := 0, false
+	for i := len(s) - 1; i >= 0; i-- {
 		switch {
 		case s[i] == '"':
 			quoted = !quoted
 		case quoted:
-		case s[i] == '(':
-			depth++
 		case s[i] == ')':
+			depth++
+		case s[i] == '(':
 			depth--
-		case depth == 0 && strings.HasPrefix(s[i:], separator):
-			out = append(out, s[from:i])
-			from = i + len(separator)
+		case depth > 0:
+		case strings.HasPrefix(s[i:], " and "):
+			return s[:i], true, s[i+len(" and "):], true
+		case strings.HasPrefix(s[i:], " or "):
+			return s[:i], false, s[i+len(" or "):], true
 		}
 	}
-	return append(out, s[from:])
+	return "", false, "", false
 }

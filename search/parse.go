@@ -291,11 +291,10 @@ func (p *parser) term(ps []*Param, types []string, modifier, name, value string)
 		return k, err
 	}
 	isType := sp.Type == "reference" && p.r.defs.IsResourceType(modifier)
-	own := p.inFilter > 0 && (sp.Type == "string" && (modifier == "exact-folded" || modifier == "ends") || sp.Type == "date" && modifier == "overlaps")
 	if modifier != "" && sp.Type == "composite" {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a composite parameter has no modifiers; ask for each of its parts", name)
 	}
-	if modifier != "" && !isType && !own && !slices.Contains(allowed[sp.Type], modifier) {
+	if modifier != "" && !isType && !p.ownModifier(sp, modifier) && !slices.Contains(allowed[sp.Type], modifier) {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a parameter of type %s has no modifier :%s; it may have %s", name, sp.Type, modifier, modifiersOf(sp.Type))
 	}
 	if modifier == "identifier" {

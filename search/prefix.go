@@ -11,6 +11,8 @@ const (
 	sa = "sa"
 	eb = "eb"
 	ap = "ap"
+
+	covers = "covers" // of _filter: what is there includes the value
 )
 
 // cutPrefix takes the prefix off a value; eq where there is none.

@@ -200,11 +200,16 @@ func (g *generator) filter(typ string, depth int) string {
 	op := pick(g.r, []string{"eq", "ne"})
 	switch p.Type {
 	case "string":
-		op = pick(g.r, []string{"eq", "ne", "co", "sw", "ew"})
+		op = pick(g.r, []string{"eq", "ne", "co", "sw", "ew", "gt", "lt", "ge", "le"})
 	case "date", "number", "quantity":
-		prefix, bare := oraclePrefix(value)
-		if value = bare; prefix != "" && prefix != "ne" {
-			op = prefix
+		if op, value = oraclePrefix(value); p.Type == "date" && g.chance(0.2) {
+			op = "co"
+		}
+	case "reference":
+		op = pick(g.r, []string{"eq", "re"})
+	case "token", "uri": // what ne refuses
+		if op == "ne" && (p.Type == "uri" || p.hasIdent) && strings.Contains(value, "|") || op == "ne" && p.hasIdent && (p.hasCoding || p.hasCode) {
+			op = "eq"
 		}
 	}
 	return p.Code + " " + op + ` "` + value + `"`

@@ -28,6 +28,9 @@ func (p *parser) idCond(types []string, modifier, name, value string) (cond, err
 	if modifier == "missing" {
 		return neverMissing(name, value)
 	}
+	if modifier == "unequal" && p.inFilter > 0 { // there is one id
+		modifier = "not"
+	}
 	if modifier != "" && modifier != "not" {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: _id has no modifiers but :missing and :not", name)
 	}

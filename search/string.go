@@ -117,6 +117,19 @@ func (v *valueReader) stringScan(s string, keys []int64) *scan {
 		out.where = func(c *compilation, a string) string {
 			return and(a+".val = "+c.arg(cut(whole)), "coalesce("+a+".whole, "+a+".val) = "+c.arg(whole))
 		}
+	case "unequal": // of _filter
+		out.order = rankOpen
+		whole := fold(s)
+		out.where = func(c *compilation, a string) string {
+			return "coalesce(" + a + ".whole, " + a + ".val) <> " + c.arg(whole)
+		}
+	case gt, lt, ge, le: // of _filter: by the first character
+		out.order = rankOpen
+		op := map[string]string{gt: " > ", lt: " < ", ge: " >= ", le: " <= "}[v.modifier]
+		first, _ := utf8.DecodeRuneInString(fold(s))
+		out.where = func(c *compilation, a string) string {
+			return "left(coalesce(" + a + ".whole, " + a + ".val), 1)" + op + c.arg(string(first))
+		}
 	case "ends": // of _filter
 		out.order = rankOpen
 		pattern := "%" + escapeLike(fold(s))

@@ -153,6 +153,8 @@ func (x *extraction) contact(p *Param, n fhir.Node) {
 func (v *valueReader) token() (cond, error) {
 	switch v.modifier {
 	case "", "not":
+	case "unequal":
+		return v.tokenUnequal()
 	case "of-type":
 		return v.tokenOfType()
 	default:
@@ -167,15 +169,9 @@ func (v *valueReader) token() (cond, error) {
 		}
 	}
 	for _, value := range v.values {
-		system, code, hasSystem := cutEscaped(value, '|')
-		system, code = unescape(system), unescape(code)
-		switch {
-		case len(splitEscaped(value, '|')) > 2:
-			return nil, v.fail(value, "system|code is expected; a vertical bar that is part of a value is written \\|")
-		case hasSystem && system == "" && code == "":
-			return nil, v.fail(value, "neither system nor code is given")
-		case !hasSystem:
-			code, system = system, ""
+		system, code, hasSystem, err := v.systemCode(value)
+		if err != nil {
+			return nil, err
 		}
 		for _, sp := range v.ps {
 			k, lookups := sp.tokenKeys(v.p.r, system, code, hasSystem)
@@ -193,6 +189,21 @@ func (v *valueReader) token() (cond, error) {
 		return not{either(parts)}, nil
 	}
 	return either(parts), nil
+}
+
+// systemCode takes a token apart: code, system|code, |code or system|.
+func (v *valueReader) systemCode(value string) (system, code string, hasSystem bool, err error) {
+	system, code, hasSystem = cutEscaped(value, '|')
+	system, code = unescape(system), unescape(code)
+	switch {
+	case len(splitEscaped(value, '|')) > 2:
+		err = v.fail(value, "system|code is expected; a vertical bar that is part of a value is written \\|")
+	case hasSystem && system == "" && code == "":
+		err = v.fail(value, "neither system nor code is given")
+	case !hasSystem:
+		code, system = system, ""
+	}
+	return system, code, hasSystem, err
 }
 
 // tokenKeys are the keys under which a parameter has a token, and what is to be

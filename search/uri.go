@@ -34,6 +34,9 @@ func uriRow(k int64, s string) StringRow {
 // under it, :above a URL and what it lies under, at the borders of segments;
 // they are not for URNs (R4 search, "uri").
 func (v *valueReader) uri() (cond, error) {
+	if v.modifier == "unequal" {
+		return v.uriUnequal()
+	}
 	var exact []string
 	var parts []cond
 	for _, value := range v.values {
