@@ -118,7 +118,7 @@ func TestAdministratorsArePaced(t *testing.T) {
 	}
 	t.Cleanup(resolver.Close)
 	s := servertest.Start(t, servertest.Options{Server: func(c *server.Config) {
-		c.Limiter, c.Wrap = l, append(c.Wrap, server.Administration(resolver, c.Database))
+		c.Limiter, c.Wrap = l, append(c.Wrap, server.Administrators(resolver, server.AccessAdministration(resolver, c.Database)))
 	}})
 	for range 3 {
 		s.Do("POST", s.Root+"/admin/authz/drop", "").Is(204)

@@ -2,47 +2,54 @@ package server
 
 import (
 	"encoding/json"
-	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	"ingle/authz"
 	"ingle/fhir"
 	"ingle/interaction"
-	"ingle/store"
 )
 
-// Administration answers the administrators' questions about authorization. It
-// is for Config.Wrap:
-//
-//	GET  /admin/authz/explain?principal=&reference=&method=   why somebody may or may not
-//	POST /admin/authz/preview?principal=&reference=&method=   the same under other grants: {"user":<mapping>,"client":<mapping>}
-//	POST /admin/authz/drop?principal=                         forget what Arborist said of somebody, or of all
-//
-// The resource is read as the administrator may see it.
-func Administration(resolver *authz.Resolver, db *store.DB) func(http.Handler) http.Handler {
-	a := &administration{resolver, db}
-	return administrators(resolver, adminPath, a.answer)
-}
+// Administration is what administrators may ask, by path and method. It answers
+// with what is sent as JSON, or nil for 204.
+type Administration map[string]map[string]func(r *http.Request, caller authz.Scope) (any, error)
 
-// administrators answers administrators at a path and below it, with JSON or, where
-// answer has nothing to say, with 204.
-func administrators(resolver *authz.Resolver, path string, answer func(*http.Request, authz.Scope) (any, error)) func(http.Handler) http.Handler {
+// adminPath is above the paths of every Administration.
+const adminPath = "/admin/"
+
+// Administrators answers administrators, and nobody else, below /admin/. It is for
+// Config.Wrap.
+func Administrators(resolver *authz.Resolver, all ...Administration) func(http.Handler) http.Handler {
+	routes := Administration{}
+	for _, a := range all {
+		maps.Copy(routes, a)
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != path && !strings.HasPrefix(r.URL.Path, path+"/") {
+			if !strings.HasPrefix(r.URL.Path, adminPath) {
 				next.ServeHTTP(w, r)
 				return
 			}
-			exchangeOf(r).path = path
+			x := exchangeOf(r)
+			x.path, x.deed = adminPath, newDeed(r.Method)
+			methods, there := routes[r.URL.Path]
+			if there {
+				x.path = r.URL.Path
+			}
 			var out any
 			caller, err := administrator(resolver, r)
-			if paced := exchangeOf(r).pace(w, exchangeOf(r).principal); paced != nil {
+			if paced := x.pace(w, x.principal); paced != nil {
 				err = paced
 			}
 			if err == nil {
-				out, err = answer(r, caller)
+				if answer := methods[r.Method]; answer != nil {
+					out, err = answer(r, caller)
+				} else {
+					err = unasked(slices.Sorted(maps.Keys(methods)), r.Method)
+				}
 			}
 			w.Header().Set("Cache-Control", "no-store")
 			if err != nil {
@@ -61,6 +68,16 @@ func administrators(resolver *authz.Resolver, path string, answer func(*http.Req
 	}
 }
 
+// unasked is the error for a path with other methods, or none at all.
+func unasked(allowed []string, method string) error {
+	if len(allowed) == 0 {
+		return fhir.Errorf(http.StatusNotFound, fhir.CodeNotFound, "there is nothing at this path")
+	}
+	e := fhir.Errorf(http.StatusMethodNotAllowed, fhir.CodeNotSupported, "%s is not supported here", method)
+	e.Allow = allowed
+	return e
+}
+
 // administrator is the scope of a caller who is one.
 func administrator(resolver *authz.Resolver, r *http.Request) (authz.Scope, error) {
 	c := authz.Credentials{Authorization: r.Header.Values("Authorization")}
@@ -76,67 +93,6 @@ func administrator(resolver *authz.Resolver, r *http.Request) (authz.Scope, erro
 		return authz.Scope{}, fhir.Errorf(http.StatusForbidden, fhir.CodeForbidden, "this is for administrators")
 	}
 	return caller, nil
-}
-
-// adminPath is where administrators' questions stand in the log.
-const adminPath = "/admin/authz"
-
-type administration struct {
-	resolver *authz.Resolver
-	db       *store.DB
-}
-
-// maxPreview bounds the grants that a preview brings.
-const maxPreview = 4 << 20
-
-func (a *administration) answer(r *http.Request, caller authz.Scope) (out any, err error) {
-	q := r.URL.Query()
-	name := strings.TrimPrefix(r.URL.Path, adminPath+"/")
-	method := map[string]string{"explain": http.MethodGet, "preview": http.MethodPost, "drop": http.MethodPost}[name]
-	switch {
-	case method == "":
-		return nil, fhir.Errorf(http.StatusNotFound, fhir.CodeNotFound, "there is nothing at this path; explain, preview and drop are here")
-	case method != r.Method:
-		e := fhir.Errorf(http.StatusMethodNotAllowed, fhir.CodeNotSupported, "%s is asked by %s", name, method)
-		e.Allow = []string{method}
-		return nil, e
-	case name == "drop":
-		if principal := q.Get("principal"); principal == "" {
-			a.resolver.DropAll()
-		} else if !a.resolver.Drop(principal) {
-			return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeValue, `%q is not a principal that Arborist is asked about; expected "user:name", "client:id" or "anonymous"`, principal)
-		}
-		return nil, nil
-	}
-	var who authz.Scope
-	if name == "preview" {
-		var in struct{ User, Client json.RawMessage }
-		if err := json.NewDecoder(io.LimitReader(r.Body, maxPreview)).Decode(&in); err != nil {
-			return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeStructure, `the grants are sent as {"user":{…},"client":{…}}, each as Arborist's /auth/mapping answers`)
-		}
-		who, err = a.resolver.Preview(q.Get("principal"), in.User, in.Client)
-	} else {
-		who, err = a.resolver.Lookup(r.Context(), q.Get("principal"))
-	}
-	if err != nil {
-		return nil, err
-	}
-	m, ok := map[string]authz.Method{"": authz.Read, "read": authz.Read, "create": authz.Create, "update": authz.Update, "delete": authz.Delete, "search": authz.Search}[q.Get("method")]
-	if !ok {
-		return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeValue, "method is read, search, create, update or delete, not %q", q.Get("method"))
-	}
-	typ, id, ok := strings.Cut(q.Get("reference"), "/")
-	if !ok || !fhir.ValidID(id) {
-		return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeValue, "reference is Type/id, not %q", q.Get("reference"))
-	}
-	res, err := a.db.As(caller).Read(r.Context(), typ, id)
-	if err != nil {
-		return nil, err
-	}
-	if res == nil {
-		return nil, fhir.Errorf(http.StatusNotFound, fhir.CodeNotFound, "%s/%s is not known", typ, id)
-	}
-	return who.Explain(m, typ, res.Labels), nil
 }
 
 // refused writes an error as an OperationOutcome.

@@ -24,6 +24,7 @@ type exchange struct {
 	path      string // template of the path, for the log
 	made      interaction.Entry
 	entries   []interaction.Entry // of a Bundle
+	deed      *deed               // nil but on the administrators' paths
 }
 
 // requestID takes X-Request-Id if it can be the id of an OperationOutcome, or

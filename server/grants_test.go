@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ func TestGrants(t *testing.T) {
 	issuer := arboristtest.NewIssuer(t)
 	at := storetest.URL(t)
 	var now time.Time
+	var trail lines
 	start := func() *servertest.Server {
 		var resolver *authz.Resolver
 		return servertest.Start(t, servertest.Options{URL: at, Store: func(o *store.Options) {}, Server: func(c *server.Config) {
@@ -37,7 +39,8 @@ func TestGrants(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(resolver.Close)
-			c.Resolver, c.Wrap = resolver, append(c.Wrap, server.GrantAdministration(resolver, c.Database.Grants()), server.Administration(resolver, c.Database))
+			c.Audit = slog.New(slog.NewJSONHandler(&trail, nil))
+			c.Resolver, c.Wrap = resolver, append(c.Wrap, server.Administrators(resolver, server.GrantAdministration(resolver, c.Database.Grants()), server.AccessAdministration(resolver, c.Database)))
 		}})
 	}
 	one, two := start(), start()
@@ -107,5 +110,26 @@ func TestGrants(t *testing.T) {
 	one.Do("POST", one.Root+"/admin/authz/grants", fmt.Sprintf(`{"principal":%q,"role":"admin"}`, who), ann...).Is(403)
 	one.Do("GET", one.Root+"/admin/authz/grants", "").Is(401)
 	one.Do("PUT", one.Root+"/admin/authz/grants", "{}", admin...).Is(405)
-	one.Do("GET", one.Root+"/admin/authz/explain?principal=basic:x&reference=Patient/p", "", admin...).Is(400) // its own path still
+	one.Do("GET", one.Root+"/admin/authz/explain?principal=basic:x&reference=Patient/p", "", admin...).Is(400)
+	one.Do("POST", one.Root+"/admin/authz/preview?principal=user:x&reference=Patient/p&method=update", `{"user":{}}`, admin...).Is(200)
+	one.Do("GET", one.Root+"/admin/authz/grants/below", "", admin...).Is(404)
+
+	text := trail.String()
+	root := `"principal":"user:` + issuer.URL + `|root","client":"127.0.0.1",`
+	grants := `"interaction":"administration","operation":"/admin/authz/grants",`
+	for _, want := range []string{
+		root + `"action":"C",` + grants + `"subject":"` + who + `","role":"pro","status":204,"outcome":"success"`,
+		root + `"action":"C",` + grants + `"subject":"` + who + `","plan":"pro","expires":"`,
+		root + `"action":"D",` + grants + `"subject":"` + who + `","role":"pro","status":204,"outcome":"success"`,
+		root + `"action":"D",` + grants + `"subject":"` + who + `","role":"pro","status":404,"outcome":"minor failure"`,
+		root + `"action":"R",` + grants + `"subject":"` + who + `","status":200,"outcome":"success"`,
+		`|ann","client":"127.0.0.1","action":"E",` + grants + `"status":403,"outcome":"minor failure"`,
+		`"principal":"","client":"127.0.0.1","action":"R",` + grants + `"status":401,"outcome":"minor failure"`,
+		root + `"action":"R","interaction":"administration","operation":"/admin/authz/explain","subject":"basic:x","status":400,"outcome":"minor failure"`,
+		root + `"action":"E","interaction":"administration","operation":"/admin/authz/preview","subject":"user:x","reference":"Patient/p","method":"update","status":200,"outcome":"success"`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the audit trail lacks %s\n%s", want, text)
+		}
+	}
 }

@@ -33,7 +33,7 @@ func (s *Server) finished(r *http.Request, w *recorder, x *exchange) {
 		if x.err != nil {
 			attrs = append(attrs, slog.String("error", x.err.Error()))
 		}
-	} else if x.path != "other" && x.path != adminPath && x.req == nil {
+	} else if x.path != "other" && x.deed == nil && x.req == nil {
 		level = slog.LevelDebug // health checks and metrics
 	}
 	s.cfg.Log.LogAttrs(r.Context(), level, "request", attrs...)

@@ -299,7 +299,7 @@ func TestExplainNamesThePolicy(t *testing.T) {
 	}
 	t.Cleanup(resolver.Close)
 	s := servertest.Start(t, servertest.Options{Server: func(c *server.Config) {
-		c.Resolver, c.Wrap = resolver, append(c.Wrap, server.Administration(resolver, c.Database))
+		c.Resolver, c.Wrap = resolver, append(c.Wrap, server.Administrators(resolver, server.AccessAdministration(resolver, c.Database)))
 	}})
 	basic := func(name string) []string {
 		return []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":x"))}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,7 +58,8 @@ func relabel(ctx context.Context, c *config.Config, r store.Relabelling, out io.
 		return errors.New("set INGLE_DATABASE_URL to the database of the servers")
 	}
 	// what the servers index is indexed here too: the label may be a value of theirs
-	db, _, _, err := openStore(ctx, c, url, r4.Definitions().Extensible(), logger(c.Log))
+	log := logger(c.Log)
+	db, _, _, err := openStore(ctx, c, url, r4.Definitions().Extensible(), log)
 	if err != nil {
 		return err
 	}
@@ -71,10 +73,26 @@ func relabel(ctx context.Context, c *config.Config, r store.Relabelling, out io.
 		defer fmt.Fprintln(os.Stderr)
 	}
 	done, err := db.As(authz.System("relabel")).Relabel(ctx, r)
+	if c.Access.Audit && !r.DryRun {
+		outcome := "success"
+		if err != nil {
+			outcome = "serious failure"
+		}
+		log.Info("audit", "principal", operator(), "action", "U", "interaction", "relabel", "from", r.From, "to", r.To, "resources", done.Resources, "versions", done.Versions, "outcome", outcome)
+	}
 	verb := "moved"
 	if r.DryRun {
 		verb = "would move"
 	}
 	fmt.Fprintf(out, "%d resources and %d older versions %s from %s to %s in %s\n", done.Resources, done.Versions, verb, r.From, r.To, time.Since(start).Round(time.Millisecond))
 	return err
+}
+
+// operator is who runs a command, for the audit trail.
+func operator() string {
+	u, err := user.Current()
+	if err != nil {
+		return "operator"
+	}
+	return "operator:" + u.Username
 }

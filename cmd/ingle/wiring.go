@@ -193,6 +193,15 @@ func searchLimits(c *config.Config) search.Limits {
 	}
 }
 
+// administration is what administrators may ask of the instance.
+func (h *instance) administration() []server.Administration {
+	out := []server.Administration{server.AccessAdministration(h.resolver, h.db), server.TerminologyAdministration(h.known.prepared)}
+	if h.config.Auth.Grants {
+		out = append(out, server.GrantAdministration(h.resolver, h.db.Grants()))
+	}
+	return out
+}
+
 // listening is what the instance's server is told.
 func (h *instance) listening() server.Config {
 	c := h.config
@@ -228,11 +237,7 @@ func (h *instance) listening() server.Config {
 		out.BodyRate = -1 // switched off
 	}
 	admission(c, &out)
-	if c.Auth.Grants {
-		out.Wrap = append(out.Wrap, server.GrantAdministration(h.resolver, h.db.Grants()))
-	}
-	out.Wrap = append(out.Wrap, server.SMARTConfiguration(c.BasePath, smartEndpoints(c)), server.Administration(h.resolver, h.db),
-		server.TerminologyAdministration(h.resolver, h.known.prepared))
+	out.Wrap = append(out.Wrap, server.SMARTConfiguration(c.BasePath, smartEndpoints(c)), server.Administrators(h.resolver, h.administration()...))
 	if c.Metrics.Enabled {
 		out.Metrics, out.MetricsElsewhere = h.metrics, c.Metrics.Listen != ""
 	}

@@ -94,7 +94,7 @@ type Access struct {
 	Burst    int            `key:"burst" default:"0" min:"0" max:"1000000" doc:"Requests that may come at once above the rate; 0 means twice the rate."`
 	Quota    int            `key:"quota" default:"0" min:"0" max:"1000000000" doc:"Requests a day (UTC) for each principal (each address without one); 0 means no limit."`
 	Plans    []Plan         `key:"plans" doc:"Other limits for some principals."`
-	Audit    bool           `key:"audit" default:"true" doc:"Write an audit line for every FHIR interaction: who, what, which reference, outcome; never content."`
+	Audit    bool           `key:"audit" default:"true" doc:"Write an audit line for every FHIR interaction and every request of administrators: who, what, which reference, for whom, outcome; never content."`
 }
 
 // Plan is what some principals may ask for.

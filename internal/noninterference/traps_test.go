@@ -81,7 +81,7 @@ func sceneWith(t *testing.T, admit admission, change ...func(*store.Options)) *s
 	s.Server = servertest.Start(t, servertest.Options{
 		Server: func(c *server.Config) {
 			c.Resolver = resolver
-			c.Wrap = append(c.Wrap, server.SMARTConfiguration("/fhir", server.SMART{Token: "https://auth.example.org/token"}), server.Administration(resolver, c.Database))
+			c.Wrap = append(c.Wrap, server.SMARTConfiguration("/fhir", server.SMART{Token: "https://auth.example.org/token"}), server.Administrators(resolver, server.AccessAdministration(resolver, c.Database)))
 		},
 		Store: func(o *store.Options) {
 			for _, f := range change {
