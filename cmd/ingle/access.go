@@ -23,9 +23,17 @@ func admission(c *config.Config, out *server.Config) {
 	out.AllowIPs, out.DenyIPs = c.Access.AllowIPs, c.Access.DenyIPs
 	out.Origins, out.CORSMaxAge = c.CORS.Origins, c.CORS.MaxAge
 	if c.Access.Audit {
-		out.Audit = out.Log
+		out.Audit = audit(out.Log)
 	}
 }
+
+// audit is a log for the audit trail: no log.level keeps its lines back.
+func audit(log *slog.Logger) *slog.Logger { return slog.New(trail{log.Handler()}) }
+
+type trail struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (trail) Enabled(context.Context, slog.Level) bool { return true }
 
 // warnOfSearches tells which searches of access policies are not understood: no
 // resource matches them.

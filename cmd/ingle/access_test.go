@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -132,6 +133,18 @@ func TestAccessByConfiguration(t *testing.T) {
 	admin := strings.TrimSuffix(base, "/fhir") + "/admin/authz/explain?reference=Patient/p&method="
 	if resp, _ := ask(t, client, "GET", admin+"read", "", "Authorization", ann); resp.StatusCode != 403 {
 		t.Errorf("ann explains: %d", resp.StatusCode)
+	}
+}
+
+// Audit lines are written at any level of the log.
+func TestAuditAtAnyLevel(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	log := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError})).With("tenant", "acme")
+	log.Info("request")
+	audit(log).Info("audit", "principal", "user:ann")
+	if text := out.String(); strings.Contains(text, "request") || !strings.Contains(text, `"msg":"audit","tenant":"acme","principal":"user:ann"`) {
+		t.Errorf("%s", text)
 	}
 }
 

@@ -78,7 +78,7 @@ func relabel(ctx context.Context, c *config.Config, r store.Relabelling, out io.
 		if err != nil {
 			outcome = "serious failure"
 		}
-		log.Info("audit", "principal", operator(), "action", "U", "interaction", "relabel", "from", r.From, "to", r.To, "resources", done.Resources, "versions", done.Versions, "outcome", outcome)
+		audit(log).Info("audit", "principal", operator(), "action", "U", "interaction", "relabel", "from", r.From, "to", r.To, "resources", done.Resources, "versions", done.Versions, "outcome", outcome)
 	}
 	verb := "moved"
 	if r.DryRun {

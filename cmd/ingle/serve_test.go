@@ -35,7 +35,7 @@ func startWith(t *testing.T, client *http.Client, url string, env ...string) (ba
 	}
 	address := l.Addr().String()
 	l.Close()
-	c, err := config.Load("", append([]string{"INGLE_DATABASE_URL=" + url, "INGLE_LISTEN=" + address, "INGLE_LOG_LEVEL=error"}, env...))
+	c, err := config.Load("", append([]string{"INGLE_DATABASE_URL=" + url, "INGLE_LISTEN=" + address, "INGLE_LOG_LEVEL=error", "INGLE_ACCESS_AUDIT=false"}, env...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -161,7 +161,7 @@ type ValidationType struct {
 
 // Log is where and how Ingle tells what happens. Logs go to standard error.
 type Log struct {
-	Level  string `key:"level" default:"info" oneof:"debug|info|warn|error" doc:"The least important messages that are written."`
+	Level  string `key:"level" default:"info" oneof:"debug|info|warn|error" doc:"The least important messages that are written; audit lines always are."`
 	Format string `key:"format" default:"auto" oneof:"auto|text|json" doc:"text, json, or auto: text on a terminal, else json."`
 }
 
