@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ingle/fhir"
+	"ingle/search"
 )
 
 // Resolve tells which interaction a method and a path below the base URL ask
@@ -35,7 +36,7 @@ func (s *Service) Resolve(method, path string) (*Request, error) {
 			if len(seg) == 1 && !capital(req.Type) {
 				return nil, fhir.Errorf(404, fhir.CodeNotFound, "there is nothing at /%s", printable(req.Type))
 			}
-			return nil, fhir.Errorf(404, fhir.CodeNotSupported, "%q is not a resource type of FHIR R4", printable(req.Type))
+			return nil, s.noType(req.Type)
 		}
 		switch {
 		case len(seg) == 1:
@@ -103,7 +104,7 @@ func (s *Service) inCompartment(req *Request, seg []string) (methods, error) {
 	case seg[0] == "*":
 		req.Type, kind = "", SearchSystem
 	case !s.cfg.Definitions.IsResourceType(seg[0]):
-		return nil, fhir.Errorf(404, fhir.CodeNotSupported, "%q is not a resource type of FHIR R4", printable(seg[0]))
+		return nil, s.noType(seg[0])
 	case !member && seg[0] != name:
 		return nil, fhir.Errorf(404, fhir.CodeNotSupported, "%s is not part of the %s compartment", seg[0], name)
 	}
@@ -175,6 +176,11 @@ func capital(s string) bool { return s[0] >= 'A' && s[0] <= 'Z' }
 
 func badID(id string) error {
 	return fhir.Errorf(400, fhir.CodeValue, "%q is not an id: an id has 1 to 64 of the characters A-Z a-z 0-9 - . (R4 datatypes.html#id)", printable(id))
+}
+
+// noType refuses a name that is no resource type.
+func (s *Service) noType(name string) error {
+	return fhir.Errorf(404, fhir.CodeNotSupported, "%q is not a resource type of FHIR R4%s", printable(name), search.DidYouMean(name, s.cfg.Definitions.ResourceTypes()))
 }
 
 // printable shortens what a client sent so that it can stand in an answer.

@@ -96,7 +96,7 @@ func (p *parser) link(types []string, head, name string) (ps []*Param, may []str
 		return ps, may, nil
 	}
 	if !p.r.defs.IsResourceType(typ) {
-		return nil, nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, typ, didYouMean(typ, may))
+		return nil, nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, typ, DidYouMean(typ, may))
 	}
 	if !slices.Contains(may, typ) {
 		return nil, nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s does not point to %s but to %s", name, code, typ, list(may))
@@ -140,11 +140,11 @@ func (p *parser) reverse(types []string, rest, name, value string) (cond, error)
 	}
 	from := parts[0]
 	if !p.r.defs.IsResourceType(from) {
-		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, from, didYouMean(from, p.r.defs.ResourceTypes()))
+		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %q is not a resource type%s", name, from, DidYouMean(from, p.r.defs.ResourceTypes()))
 	}
 	ref := p.r.Param(from, parts[1])
 	if ref == nil || ref.Type != "reference" {
-		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s has no reference parameter %q%s", name, from, parts[1], didYouMean(parts[1], p.r.codes(from, "reference")))
+		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s has no reference parameter %q%s", name, from, parts[1], DidYouMean(parts[1], p.r.codes(from, "reference")))
 	}
 	if !p.r.Permits(from, parts[1]) || ref.state == Building {
 		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: searches may not use %s.%s now", name, from, parts[1])}

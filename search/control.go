@@ -27,7 +27,7 @@ func (p *parser) control(name, modifier string, kv KV) (known bool, err error) {
 		if modifier == "" && kv.Value == "" {
 			return true, fhir.Errorf(400, fhir.CodeInvalid, "_sort is empty; name one or more search parameters, with - in front for descending order")
 		}
-		return true, p.parseSort(kv.Value)
+		return true, p.within(p.parseSort(kv.Value), "_sort")
 	case "_count":
 		if err := plain(); err != nil {
 			return true, err

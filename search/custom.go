@@ -146,7 +146,7 @@ func (r *Registry) check(def *fhir.SearchParam) error {
 	}
 	for _, b := range def.Base {
 		if b != "Resource" && b != "DomainResource" && !r.defs.IsResourceType(b) {
-			return fail("base", "%q is not a resource type%s", b, didYouMean(b, r.defs.ResourceTypes()))
+			return fail("base", "%q is not a resource type%s", b, DidYouMean(b, r.defs.ResourceTypes()))
 		}
 	}
 	for _, b := range r.Bases(def) {

@@ -58,7 +58,7 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 			inc.sources = p.q.types // contained ones among them
 		}
 	case !p.r.defs.IsResourceType(source):
-		return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, source, didYouMean(source, p.r.defs.ResourceTypes()))
+		return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, source, DidYouMean(source, p.r.defs.ResourceTypes()))
 	case inc.reverse, inc.iterate:
 		inc.sources = []string{source}
 	default:
@@ -69,7 +69,7 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 	}
 	if len(parts) == 3 {
 		if inc.target = parts[2]; !p.r.defs.IsResourceType(inc.target) {
-			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, inc.target, didYouMean(inc.target, p.r.defs.ResourceTypes()))
+			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, inc.target, DidYouMean(inc.target, p.r.defs.ResourceTypes()))
 		}
 	}
 	code := "*"
@@ -92,7 +92,7 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 		}
 		sp := p.r.Param(typ, code)
 		if sp == nil || sp.Type != "reference" {
-			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s has no reference parameter %q%s", label, value, typeName(typ), code, didYouMean(code, p.r.codes(typ, "reference")))
+			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s has no reference parameter %q%s", label, value, typeName(typ), code, DidYouMean(code, p.r.codes(typ, "reference")))
 		}
 		if inc.target != "" && len(sp.Targets) > 0 && !slices.Contains(sp.Targets, inc.target) {
 			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s.%s does not point to %s but to %s", label, value, typeName(typ), code, inc.target, list(sp.Targets))

@@ -74,7 +74,7 @@ func (p *parser) scope() error {
 	switch {
 	case p.req.Type != "":
 		if !p.r.defs.IsResourceType(p.req.Type) {
-			return fhir.Errorf(404, fhir.CodeNotSupported, "%q is not a resource type%s", p.req.Type, didYouMean(p.req.Type, all))
+			return fhir.Errorf(404, fhir.CodeNotSupported, "%q is not a resource type%s", p.req.Type, DidYouMean(p.req.Type, all))
 		}
 		q.types = []string{p.req.Type}
 	default:
@@ -84,7 +84,7 @@ func (p *parser) scope() error {
 			}
 			for _, t := range strings.Split(kv.Value, ",") {
 				if !p.r.defs.IsResourceType(t) {
-					return fhir.Errorf(400, fhir.CodeInvalid, "_type=%s: %q is not a resource type%s", kv.Value, t, didYouMean(t, all))
+					return fhir.Errorf(400, fhir.CodeInvalid, "_type=%s: %q is not a resource type%s", kv.Value, t, DidYouMean(t, all))
 				}
 				q.types = append(q.types, t)
 			}
@@ -243,7 +243,7 @@ func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 			if len(types) == len(p.r.defs.ResourceTypes()) {
 				where = "a search over all types"
 			}
-			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s has no search parameter %q%s", where, code, didYouMean(code, p.r.codes(t, "")))}
+			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s has no search parameter %q%s", where, code, DidYouMean(code, p.r.codes(t, "")))}
 		}
 		if len(out) > 0 && out[0].Type != sp.Type {
 			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the parameter is of type %s in %s but %s in %s; search these types one by one", name, out[0].Type, typeName(out[0].resource), sp.Type, typeName(t))

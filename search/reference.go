@@ -248,7 +248,7 @@ func (v *valueReader) targets(value string) ([]string, error) {
 	case fhir.RefURL, fhir.RefURN:
 		return []string{bare + suffix}, nil
 	}
-	return nil, v.fail(value, "an id, Type/id, URL or urn is expected%s", didYouMean(strings.Split(s, "/")[0], v.p.r.defs.ResourceTypes()))
+	return nil, v.fail(value, "an id, Type/id, URL or urn is expected%s", DidYouMean(strings.Split(s, "/")[0], v.p.r.defs.ResourceTypes()))
 }
 
 // local are the forms of a resource of this server: as it is, and below a base

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// didYouMean is "; did you mean …?" where one of the names is near, else "".
-func didYouMean(got string, names []string) string {
+// DidYouMean ends a message about an unknown name: "; did you mean …?" where one
+// of the names is near, else "".
+func DidYouMean(got string, names []string) string {
 	best, dist := "", 3
 	if len(got) < 4 {
 		dist = 2
