@@ -221,7 +221,7 @@ func (caseTerms) CodeSet(modifier, value string) (*CodeSet, error) {
 		set.Where = func(system, code string, arg func(any) string) string {
 			return system + " = " + arg("http://codes") + " AND " + code + " = ANY(" + arg([]string{"dog", "cat"}) + ")"
 		}
-	case "http://vs/gender":
+	case "http://vs/gender", "ValueSet/gender":
 		set.Codes = []Code{{"http://hl7.org/fhir/administrative-gender", "male"}, {"http://hl7.org/fhir/administrative-gender", "other"}}
 	case "http://vs/empty":
 	default:

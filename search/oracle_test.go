@@ -117,6 +117,9 @@ func (o *oracle) one(typ, modifier, value string, f found, s *stored) bool {
 		case "above":
 			return have == want || strings.HasPrefix(want, strings.TrimSuffix(have, "/")+"/")
 		}
+		if root := s.root; o.w.reg.defs.SearchParam(s.typ, "url") != nil && f.typ == "uri" && root.Get("url").Text() == have && want == have+"|"+root.Get("version").Text() {
+			return true
+		}
 		return have == want
 	case "reference":
 		want := plainText(value)

@@ -57,6 +57,9 @@ func (r *Registry) Parse(req Request) (*Query, []fhir.Issue, error) {
 		return nil, nil, err
 	}
 	p.containers()
+	if p.q.Summary == SummaryText && len(p.q.includes) > 0 {
+		return nil, nil, fhir.Errorf(400, fhir.CodeNotSupported, "_summary=text goes with neither _include nor _revinclude (R4 search.html#summary)")
+	}
 	if p.q.Summary == SummaryCount {
 		p.q.Count = 0
 	}

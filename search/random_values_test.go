@@ -104,6 +104,9 @@ func (g *generator) value(typ string, f found, s *stored, modifier string) strin
 		if modifier == ":above" {
 			v += "/x"
 		}
+		if version := s.root.Get("version").Text(); modifier == "" && version != "" && s.root.Get("url").Text() == v && g.chance(0.5) {
+			return escapeValue(v) + "|" + escapeValue(version)
+		}
 		return escapeValue(v)
 	case "reference":
 		refs := g.o.refs(f, s)

@@ -221,12 +221,7 @@ func (v *valueReader) targets(value string) ([]string, error) {
 		return out, nil
 	}
 	bare, version, versioned := strings.Cut(s, "|")
-	ref := fhir.ParseReference(bare, v.p.req.BaseURLs, v.p.r.defs.IsResourceType)
-	if ref.Form != fhir.RefRelative {
-		if again := v.p.r.parseReference(bare); again.Form == fhir.RefRelative {
-			ref = again
-		}
-	}
+	ref := v.parseReference(bare)
 	if typ != "" && (ref.Form == fhir.RefRelative || ref.Form == fhir.RefAbsolute) && ref.Type != typ {
 		return nil, v.fail(value, "the modifier :%s and the type %s contradict each other", typ, ref.Type)
 	}
@@ -249,6 +244,18 @@ func (v *valueReader) targets(value string) ([]string, error) {
 		return []string{bare + suffix}, nil
 	}
 	return nil, v.fail(value, "an id, Type/id, URL or urn is expected%s", DidYouMean(strings.Split(s, "/")[0], v.p.r.defs.ResourceTypes()))
+}
+
+// parseReference takes a reference apart, with the base URLs of the request and
+// the server's own.
+func (v *valueReader) parseReference(s string) fhir.Reference {
+	ref := fhir.ParseReference(s, v.p.req.BaseURLs, v.p.r.defs.IsResourceType)
+	if ref.Form != fhir.RefRelative {
+		if own := v.p.r.parseReference(s); own.Form == fhir.RefRelative {
+			return own
+		}
+	}
+	return ref
 }
 
 // local are the forms of a resource of this server: as it is, and below a base

@@ -33,8 +33,11 @@ const maxCodes = 10_000
 
 // tokenSet reads the modifiers that stand for sets of codes, and :text.
 func (v *valueReader) tokenSet() (cond, error) {
-	if v.modifier == "text" {
+	switch {
+	case v.modifier == "text":
 		return v.tokenText()
+	case v.modifier == "below" && v.mimeTypes():
+		return v.mimeBelow(), nil
 	}
 	terms := v.p.req.Terminology
 	if terms == nil {
@@ -48,7 +51,7 @@ func (v *valueReader) tokenSet() (cond, error) {
 				return nil, v.fail(value, "a code with its system is expected: system|code")
 			}
 		}
-		set, err := terms.CodeSet(v.modifier, unescape(value))
+		set, err := v.codeSet(terms, unescape(value))
 		if err != nil {
 			return nil, v.p.within(err, v.name)
 		}
@@ -94,4 +97,17 @@ func (v *valueReader) tokenSet() (cond, error) {
 		return not{k}, nil
 	}
 	return k, nil
+}
+
+// codeSet asks for the codes of a value. A value set is named by its URL, or by
+// where it is; an absolute URL of this server is that first (R4 search, "token").
+func (v *valueReader) codeSet(terms Terminology, value string) (*CodeSet, error) {
+	if v.modifier == "in" || v.modifier == "not-in" {
+		if ref := v.parseReference(value); ref.Form == fhir.RefRelative && ref.Relative() != value {
+			if set, err := terms.CodeSet(v.modifier, ref.Relative()); err == nil {
+				return set, nil
+			}
+		}
+	}
+	return terms.CodeSet(v.modifier, value)
 }

@@ -30,6 +30,21 @@ func uriRow(k int64, s string) StringRow {
 	return row
 }
 
+// identified finds conformance resources by their URL with the version that they
+// have (R4 search, "uri"), by the rows that canonical references meet.
+func (v *valueReader) identified(canonical string) cond {
+	s := &scan{rel: Ref, types: v.types, unique: true, order: rankExact}
+	for _, sp := range v.ps {
+		if self := v.p.r.index(sp.resource).self; self != 0 && sp.Code == "url" {
+			s.keys, s.ps = append(s.keys, RefKey(canonical)), append(s.ps, self)
+		}
+	}
+	if s.keys == nil {
+		return nil
+	}
+	return s
+}
+
 // uri reads the values of a uri parameter. :below finds a URL and what lies
 // under it, :above a URL and what it lies under, at the borders of segments;
 // they are not for URNs (R4 search, "uri").
@@ -44,6 +59,11 @@ func (v *valueReader) uri() (cond, error) {
 		switch v.modifier {
 		case "":
 			exact = append(exact, s)
+			if strings.Contains(s, "|") {
+				if k := v.identified(s); k != nil {
+					parts = append(parts, k)
+				}
+			}
 			continue
 		case "above":
 			exact = append(exact, ancestors(s)...)
