@@ -18,7 +18,6 @@ import (
 	"ingle/authz/devtoken"
 	"ingle/authz/mtls/mtlstest"
 	"ingle/internal/config"
-	"ingle/internal/pgtest"
 )
 
 // ask sends a request with headers, names and values in turn.
@@ -69,7 +68,7 @@ func TestAccessByConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	ann := bearer(t, keys, "ann")
-	base, _ := start(t, pgtest.New(t), "INGLE_AUTH_MODE=jwt",
+	base, _ := start(t, served(t), "INGLE_AUTH_MODE=jwt",
 		`INGLE_AUTH_ISSUERS=[{"issuer":"https://issuer.test","audiences":["fhir"],"keys_file":"`+keys+`/jwks.json","user_claim":"context.user.name"}]`,
 		`INGLE_AUTH_ROLES={"reader":{"paths":["/programs/a"],"methods":["read"]},"chief":{"paths":["/"],"methods":["*"],"admin":true}}`,
 		"INGLE_AUTH_DEFAULT_ROLES=reader",
@@ -158,7 +157,7 @@ func TestIntrospectionByConfiguration(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"active": active, "iss": "https://issuer.test", "aud": "fhir", "sub": "ann", "exp": time.Now().Add(time.Hour).Unix()})
 	}))
 	defer issuer.Close()
-	base, _ := start(t, pgtest.New(t), "INGLE_AUTH_MODE=jwt", "INGLE_AUTH_ALLOW_HOSTS="+strings.TrimPrefix(issuer.URL, "http://"),
+	base, _ := start(t, served(t), "INGLE_AUTH_MODE=jwt", "INGLE_AUTH_ALLOW_HOSTS="+strings.TrimPrefix(issuer.URL, "http://"),
 		`INGLE_AUTH_ISSUERS=[{"issuer":"https://issuer.test","audiences":["fhir"],"keys_url":"`+issuer.URL+`/keys","introspect_url":"`+issuer.URL+`/introspect","introspect_user":"ingle","introspect_password":"s3cret"}]`)
 	if resp, text := ask(t, http.DefaultClient, "GET", base+"/Patient", "", "Authorization", "Bearer opaque-good"); resp.StatusCode != 200 {
 		t.Errorf("%d %s", resp.StatusCode, text)
@@ -199,7 +198,7 @@ func TestTLSByConfiguration(t *testing.T) {
 		return &http.Client{Transport: &http.Transport{TLSClientConfig: c, DisableKeepAlives: true}, Timeout: 10 * time.Second}
 	}
 	loader := as(ca, "loader", 0)
-	base, _ := startWith(t, loader, pgtest.New(t), "INGLE_TLS_CERT_FILE="+certFile, "INGLE_TLS_KEY_FILE="+keyFile, "INGLE_TLS_CLIENT_CA_FILE="+caFile, "INGLE_TLS_REQUIRE_CLIENT=true",
+	base, _ := startWith(t, loader, served(t), "INGLE_TLS_CERT_FILE="+certFile, "INGLE_TLS_KEY_FILE="+keyFile, "INGLE_TLS_CLIENT_CA_FILE="+caFile, "INGLE_TLS_REQUIRE_CLIENT=true",
 		"INGLE_AUTH_MODE=jwt", `INGLE_AUTH_ROLES={"chief":{"paths":["/"],"methods":["*"],"admin":true}}`, `INGLE_AUTH_CERTIFICATES=[{"name":"loader","match":"cn:loader","roles":["chief"]}]`)
 	resp, text := ask(t, loader, "GET", base+"/Patient", "")
 	if resp.Header.Get("Strict-Transport-Security") == "" {

@@ -1,10 +1,18 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +47,7 @@ func soon(t *testing.T, url, body string, want int, holds string) {
 // system that a profile binds to.
 func TestConformanceOfSeveralServers(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t)
+	database := served(t)
 	one, _ := start(t, database)
 	two, _ := start(t, database)
 	claim := `{"resourceType":"Patient","meta":{"profile":["http://t/p"]},"gender":"male"}`
@@ -76,7 +84,7 @@ func TestConformanceOfSeveralServers(t *testing.T) {
 // though its version is the same and a newer definition was stored beside it.
 func TestLabelOfAnotherServer(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t)
+	database := served(t)
 	one, _ := start(t, database)
 	two, _ := start(t, database)
 	send := func(method, url, body string) {
@@ -107,13 +115,18 @@ func TestLabelOfAnotherServer(t *testing.T) {
 }
 
 // The packages of the configuration, and the guide that is built in, are found
-// by search, are what $validate goes by, and are stored once.
+// by search, are what $validate goes by, and are stored once. The package is US
+// Core, of which only what is about patients without INGLE_LONG=1.
 func TestPackagesAreStored(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
+	packed := testdata.Path(t, "packages/hl7.fhir.us.core-6.1.0.tgz")
+	if os.Getenv("INGLE_LONG") == "" {
+		packed = excerpt(t, packed, regexp.MustCompile(`^package/(package|ImplementationGuide-.*|StructureDefinition-us-core-(patient|race|ethnicity|birthsex)|ValueSet-(birthsex|.*race.*)|CodeSystem-condition-category|SearchParameter-us-core-race)\.json$`))
+	}
 	profile := "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
 	for range 2 {
-		base, stop := start(t, database, "INGLE_PACKAGES="+testdata.Path(t, "packages/hl7.fhir.us.core-6.1.0.tgz"))
+		base, stop := start(t, database, "INGLE_PACKAGES="+packed)
 		for _, query := range []string{
 			"StructureDefinition?url=" + url.QueryEscape(profile), "StructureDefinition?url=" + url.QueryEscape(profile) + "&version=6.1.0",
 			"StructureDefinition/us-core-patient", "ValueSet?url=http://hl7.org/fhir/us/core/ValueSet/birthsex", "CodeSystem?url=http://hl7.org/fhir/us/core/CodeSystem/condition-category",
@@ -136,11 +149,47 @@ func TestPackagesAreStored(t *testing.T) {
 	}
 }
 
+// excerpt is a package with some files of another.
+func excerpt(t *testing.T, packed string, keep *regexp.Regexp) string {
+	t.Helper()
+	from, err := os.Open(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	zr, err := gzip.NewReader(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	zw := gzip.NewWriter(&out)
+	tr, tw := tar.NewReader(zr), tar.NewWriter(zw)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil && keep.MatchString(h.Name) {
+			if err = tw.WriteHeader(h); err == nil {
+				_, err = io.Copy(tw, tr)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := filepath.Join(t.TempDir(), "excerpt.tgz")
+	if err := errors.Join(tw.Close(), zw.Close(), os.WriteFile(name, out.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
 // resolve() in a constraint finds what is stored, and what the same transaction
 // stores.
 func TestResolveThroughTheStore(t *testing.T) {
 	t.Parallel()
-	base, _ := start(t, pgtest.New(t))
+	base, _ := start(t, served(t))
 	if status, text := request(t, http.MethodPut, base+"/StructureDefinition/p", profileOf("Patient",
 		`"constraint":[{"key":"t-1","severity":"error","human":"the organization is active","expression":"managingOrganization.resolve().active = true"}]`)); status != 201 {
 		t.Fatalf("%d %s", status, text)
@@ -175,7 +224,7 @@ func TestResolveThroughTheStore(t *testing.T) {
 // $validate-stored tells what a new profile means for the data that is there.
 func TestValidateStored(t *testing.T) {
 	t.Parallel()
-	base, _ := start(t, pgtest.New(t))
+	base, _ := start(t, served(t))
 	for i, name := range []string{`"name":[{"family":"A"}],`, `"name":[{"family":"B"}],`, ``} {
 		if status, text := request(t, http.MethodPut, fmt.Sprintf("%s/Patient/%d", base, i), fmt.Sprintf(`{"resourceType":"Patient","id":"%d",%s"gender":"male"}`, i, name)); status != 201 {
 			t.Fatal(status, text)

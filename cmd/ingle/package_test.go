@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"ingle/internal/pgtest"
 )
 
 func TestPackageCommand(t *testing.T) {
@@ -41,7 +39,7 @@ func TestPackageCommand(t *testing.T) {
 		}
 	}
 	write("1.0.0")
-	base, _ := start(t, pgtest.New(t))
+	base, _ := start(t, served(t))
 	run := func(args ...string) (string, int) {
 		var out bytes.Buffer
 		cmd := packageCommand()

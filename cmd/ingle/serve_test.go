@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"ingle/internal/config"
 	"ingle/internal/demo"
 	"ingle/internal/pgtest"
@@ -74,6 +76,26 @@ func startWith(t *testing.T, client *http.Client, url string, env ...string) (ba
 	return scheme(c) + address + "/fhir", stop
 }
 
+// served makes a database that a server has run on before: migrated, and with the
+// guide that is built in. Its key is its own.
+func served(t *testing.T) string {
+	t.Helper()
+	url := pgtest.Template(t, "served", func(url string) error {
+		_, stop := start(t, url)
+		stop()
+		return nil
+	})
+	db, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(t.Context())
+	if _, err := db.Exec(t.Context(), "UPDATE setting SET value = sha256(gen_random_uuid()::text::bytea) WHERE name = 'cursor-key'"); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
 func request(t *testing.T, method, url, body string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
@@ -109,11 +131,11 @@ func eventually(t *testing.T, url string, want int, holds string) {
 }
 
 // The demo cohort is there, each example that a newcomer is shown answers with
-// something, and a second start changes nothing.
+// something, a second start changes nothing, and the tour in the README works.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
-	for range 2 {
+	for _, again := range []bool{false, true} {
 		base, stop := start(t, url, "INGLE_DEMO=true")
 		eventually(t, base+"/"+demo.Marker, 200, `"versionId": "1"`)
 		for _, x := range demo.Examples(base) {
@@ -123,6 +145,9 @@ func TestDemo(t *testing.T) {
 				t.Errorf("%s: %d %.200s", x.URL, status, text)
 			}
 		}
+		if again {
+			t.Run("README", func(t *testing.T) { tour(t, base) })
+		}
 		stop()
 	}
 }
@@ -131,7 +156,7 @@ func TestDemo(t *testing.T) {
 // was stored before it and after it, survives a restart, and goes.
 func TestSearchParameterOfAUser(t *testing.T) {
 	t.Parallel()
-	url := pgtest.New(t)
+	url := served(t)
 	base, stop := start(t, url)
 	patient := func(id, status string) {
 		if code, text := request(t, http.MethodPut, base+"/Patient/"+id, fmt.Sprintf(`{"resourceType":"Patient","id":%q,"maritalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-MaritalStatus","code":%q}]}}`, id, status)); code != 201 {
@@ -181,7 +206,7 @@ func TestSearchParameterOfAUser(t *testing.T) {
 // everybody.
 func TestConformanceOfAProject(t *testing.T) {
 	t.Parallel()
-	base, _ := start(t, pgtest.New(t))
+	base, _ := start(t, served(t))
 	label := `"meta":{"security":[{"system":"urn:gen3:authz","code":"/programs/a"}]},`
 	if code, text := request(t, http.MethodPut, base+"/SearchParameter/tongue", `{"resourceType":"SearchParameter","id":"tongue",`+label+`"url":"http://example.org/SearchParameter/tongue","name":"tongue",
 		"status":"active","description":"The language","code":"tongue","base":["Patient"],"type":"token","expression":"Patient.language"}`); code != 201 {
@@ -203,7 +228,7 @@ func TestConformanceOfAProject(t *testing.T) {
 // A profile that is stored is in force at once.
 func TestStoredProfile(t *testing.T) {
 	t.Parallel()
-	base, _ := start(t, pgtest.New(t))
+	base, _ := start(t, served(t))
 	if code, text := request(t, http.MethodPost, base+"/StructureDefinition", `{"resourceType":"StructureDefinition","url":"http://example.org/p","name":"P","status":"active","kind":"resource","abstract":false,
 		"type":"Patient","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient","derivation":"constraint","differential":{"element":[{"id":"Patient","path":"Patient"},{"id":"Patient.birthDate","path":"Patient.birthDate","min":1}]}}`); code != 201 {
 		t.Fatal(text)
@@ -217,9 +242,8 @@ func TestStoredProfile(t *testing.T) {
 	}
 }
 
-// The tour in the README works, command by command.
-func TestReadme(t *testing.T) {
-	t.Parallel()
+// tour takes the tour of the README, command by command: it works.
+func tour(t *testing.T, base string) {
 	for _, tool := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("%s is not on this machine", tool)
@@ -229,15 +253,13 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, tour, ok := strings.Cut(string(text), "## A tour")
+	_, commands, ok := strings.Cut(string(text), "## A tour")
 	if !ok {
 		t.Fatal("the README has no tour")
 	}
-	_, tour, _ = strings.Cut(tour, "```sh\n")
-	tour, _, _ = strings.Cut(tour, "```")
-	base, _ := start(t, pgtest.New(t), "INGLE_DEMO=true")
-	eventually(t, base+"/"+demo.Marker, 200, "")
-	for _, line := range strings.Split(tour, "\n") {
+	_, commands, _ = strings.Cut(commands, "```sh\n")
+	commands, _, _ = strings.Cut(commands, "```")
+	for _, line := range strings.Split(commands, "\n") {
 		if !strings.HasPrefix(line, "curl ") {
 			continue
 		}

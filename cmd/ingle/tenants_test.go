@@ -12,7 +12,6 @@ import (
 	"ingle/authz"
 	"ingle/authz/devtoken"
 	"ingle/internal/config"
-	"ingle/internal/pgtest"
 )
 
 // TestTenants: each tenant has its own database, found by path or header; a
@@ -32,10 +31,10 @@ func TestTenants(t *testing.T) {
 		return "Bearer " + text
 	}
 	tokens := map[string]string{"": token(""), "acme": token("acme"), "beta": token("beta"), "other": token("other")}
-	base, _ := start(t, pgtest.New(t), "INGLE_AUTH_MODE=jwt",
+	base, _ := start(t, served(t), "INGLE_AUTH_MODE=jwt",
 		`INGLE_AUTH_ISSUERS=[{"issuer":"https://issuer.test","audiences":["fhir"],"keys_file":"`+keys+`/jwks.json","user_claim":"context.user.name"}]`,
 		`INGLE_AUTH_ROLES={"chief":{"paths":["/"],"methods":["*"],"admin":true,"unlabelled":true}}`, "INGLE_AUTH_DEFAULT_ROLES=chief",
-		`INGLE_TENANTS_NAMED={"acme":{"database_url":"`+pgtest.New(t)+`"},"beta":{"database_url":"`+pgtest.New(t)+`"}}`, "INGLE_TENANTS_CLAIM=azp")
+		`INGLE_TENANTS_NAMED={"acme":{"database_url":"`+served(t)+`"},"beta":{"database_url":"`+served(t)+`"}}`, "INGLE_TENANTS_CLAIM=azp")
 	call := func(want int, tenant, method, url, body string, headers ...string) string {
 		t.Helper()
 		resp, text := ask(t, http.DefaultClient, method, url, body, append([]string{"Authorization", tokens[tenant]}, headers...)...)
@@ -112,7 +111,7 @@ func TestTenantsLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, acme := pgtest.New(t), pgtest.New(t)
+	own, acme := served(t), served(t)
 	run := func() (base string, stop func()) {
 		return start(t, own, "INGLE_AUTH_MODE=jwt", `INGLE_AUTH_ROLES={"reader":{"paths":["/"],"methods":["read"]}}`,
 			`INGLE_AUTH_BASIC=[{"name":"ann","password":"`+hash+`","roles":["reader"],"tenants":["","acme"]}]`, "INGLE_TENANTS_CLAIM=tenant",
@@ -139,7 +138,7 @@ func TestTenantsLimits(t *testing.T) {
 
 func TestTenantsShareNoDatabase(t *testing.T) {
 	t.Parallel()
-	url := pgtest.New(t)
+	url := served(t)
 	other := url + "&application_name=other" // another spelling of the same
 	c, err := config.Load("", []string{"INGLE_DATABASE_URL=" + url, "INGLE_LISTEN=127.0.0.1:0", "INGLE_LOG_LEVEL=error", `INGLE_TENANTS_NAMED={"acme":{"database_url":"` + other + `"}}`})
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"ingle/internal/config"
-	"ingle/internal/pgtest"
 )
 
 // TestRemoteTerminology lets one server ask another for a code system: behind
@@ -24,7 +23,7 @@ import (
 func TestRemoteTerminology(t *testing.T) {
 	t.Parallel()
 	const system = "http://example.org/far"
-	farURL := pgtest.New(t)
+	farURL := served(t)
 	far, stopFar := start(t, farURL)
 	file := filepath.Join(t.TempDir(), "codes.csv")
 	if err := os.WriteFile(file, []byte("code,display,parent,kind\na,Alpha,,x\nb,Beta,a,y\nc,Gamma,b,y\n"), 0o600); err != nil {
@@ -61,7 +60,7 @@ func TestRemoteTerminology(t *testing.T) {
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: door.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	base, _ := start(t, pgtest.New(t), fmt.Sprintf(`INGLE_TERMINOLOGY_REMOTE=[{base: %s/fhir, systems: [%s], user: reader, password: secret, headers: [{name: X-Key, value: k1}], ca_file: %s, timeout: 2s}]`, door.URL, system, ca))
+	base, _ := start(t, served(t), fmt.Sprintf(`INGLE_TERMINOLOGY_REMOTE=[{base: %s/fhir, systems: [%s], user: reader, password: secret, headers: [{name: X-Key, value: k1}], ca_file: %s, timeout: 2s}]`, door.URL, system, ca))
 
 	put := func(path, body string) {
 		t.Helper()

@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"ingle/internal/pgtest"
 )
 
 const viewDefinition = `{"resourceType":"StructureDefinition","id":"ViewDefinition","url":"http://t/StructureDefinition/ViewDefinition","name":"ViewDefinition","status":"active",
@@ -23,7 +21,7 @@ const viewDefinition = `{"resourceType":"StructureDefinition","id":"ViewDefiniti
 // the database and after a restart, until it is deleted.
 func TestAddedResourceType(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t)
+	database := served(t)
 	base, stop := start(t, database)
 	keys := t.TempDir()
 	other, _ := start(t, database, "INGLE_AUTH_MODE=jwt",
