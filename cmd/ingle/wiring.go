@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"slices"
 	"strings"
 
@@ -156,12 +157,24 @@ func operations(db *store.DB, known *knowledge, source interaction.TerminologySo
 		interaction.ReindexOperation(db))
 }
 
-// ownBases are the URLs by which references may name this server's resources.
+// ownBases are the URLs by which references may name this server's resources: the
+// public one or, where there is none, those that clients on this machine use.
 func ownBases(c *config.Config) []string {
-	if c.PublicURL == "" {
+	if c.PublicURL != "" {
+		return []string{c.PublicURL}
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
 		return nil
 	}
-	return []string{c.PublicURL}
+	hosts := []string{host}
+	if ip := net.ParseIP(host); host == "" || host == "localhost" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
+		hosts = []string{"localhost", "127.0.0.1", "::1"}
+	}
+	for i, h := range hosts {
+		hosts[i] = scheme(c) + net.JoinHostPort(h, port) + c.BasePath
+	}
+	return hosts
 }
 
 func searchRules(c *config.Config) map[string]search.Rules {
