@@ -26,7 +26,7 @@ func granting(roots ...string) Scope {
 		g.roots[m] = Collapse(slices.Clone(roots))
 		g.unlabelled[m] = coveredBy(g.roots[m], defaultAdminPath)
 	}
-	return Scope{&scope{identity: identity{Kind: kindUser, Name: "alice"}, mode: ModeArborist, grants: g.grants(false)}}
+	return Scope{&scope{identity: identity{Kind: kindUser, Name: "alice"}, mode: ModeArborist, admin: g.unlabelled[Update], grants: g.grants(false)}}
 }
 
 func TestLabelPaths(t *testing.T) {
@@ -84,7 +84,7 @@ func many(n int) string {
 
 func TestForCreate(t *testing.T) {
 	l := Labels{}
-	none := `{"resourceType":"Patient"}`
+	none, profile := `{"resourceType":"Patient"}`, `{"resourceType":"StructureDefinition"}`
 	at := func(paths ...string) string {
 		body, _ := l.Stamp(parse(t, none), paths)
 		return string(body)
@@ -112,6 +112,9 @@ func TestForCreate(t *testing.T) {
 		"the zero scope":               {s: Scope{}, body: none, status: 403},
 		"an administrator of one":      {s: granting("/services/fhir/admin", "/programs/a"), body: none, want: "/programs/a"},
 		"an administrator of two":      {s: granting("/services/fhir/admin", "/programs/a", "/programs/b"), body: none, want: ""},
+		"an administrator's profile":   {s: granting("/services/fhir/admin", "/programs/a"), body: profile, want: ""},
+		"a profile with a header":      {s: granting("/services/fhir/admin", "/programs/a"), body: profile, header: "/programs/a/b", want: "/programs/a/b"},
+		"a profile of a project":       {s: granting("/programs/a"), body: profile, want: "/programs/a"},
 		"an administrator of services": {s: granting("/services"), body: none, want: ""},
 		"open":                         {s: Open(), body: none, want: ""},
 		"open with header":             {s: Open(), body: none, header: "/programs/a", want: "/programs/a"},

@@ -14,7 +14,8 @@ const PathHeader = "X-Gen3-Resource-Path"
 // ForCreate returns the labels of a new resource, after checking that the
 // caller may create with them: its own, or else the path in the header, or
 // else the only root at which the caller may create. A caller who may create
-// without a label and has not exactly one root creates without. Write the
+// without a label and has not exactly one root creates without, and an
+// administrator what Steers: it is meant for everybody. Write the
 // labels into the body with Stamp. Its errors are *fhir.Error: 400 and 422 for
 // a label that is no path, 403 saying what to do.
 func (l Labels) ForCreate(s Scope, doc *fhir.Doc, header string) ([]string, error) {
@@ -22,7 +23,8 @@ func (l Labels) ForCreate(s Scope, doc *fhir.Doc, header string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	if len(paths) == 0 {
+	forAll := header == "" && s.Admin() && s.Grant(Create).Unlabelled && Steers(doc.Root().Get("resourceType").Text(), paths)
+	if len(paths) == 0 && !forAll {
 		if paths, err = l.DefaultPath(s, header); err != nil {
 			return nil, err
 		}

@@ -273,18 +273,6 @@ func TestDeletedKeepsItsProject(t *testing.T) {
 	s.as(s.alice, "PUT", "/Patient/open", resource("Patient", "open", "a", "")).Is(201)
 }
 
-// TestRouteMatrix sends every route without a token, with a bad one, as another
-// project, as the right one, and with a method that it does not have.
-func TestRouteMatrix(t *testing.T) {
-	t.Parallel()
-	for name, admit := range map[string]admission{"roles": byRoles, "Arborist": byArborist} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			tryRoutes(t, sceneWith(t, admit))
-		})
-	}
-}
-
 // TestExplain: administrators are told the grant, the label and where it comes from.
 func TestExplain(t *testing.T) {
 	t.Parallel()
@@ -300,79 +288,4 @@ func TestExplain(t *testing.T) {
 	s.Post(s.Root+"/admin/authz/preview?principal=user:bob&reference=Patient/open&method=read", `{"user":{"/programs/a":[{"service":"fhir","method":"read"}]}}`,
 		"Authorization", s.admin).Is(200).Has(`"allowed": true`)
 	s.as(s.bob, "GET", "/Patient/open", "").Is(404)
-}
-
-func tryRoutes(t *testing.T, s *scene) {
-	t.Helper()
-	patient := resource("Patient", "open", "a", `,"name":[{"family":"Known"}]`)
-	routes := []struct {
-		method, path, body string
-		other, right       []int
-		wrong              string // method
-		header             []string
-	}{
-		{"GET", "/Patient/open", "", []int{404}, []int{200}, "POST", nil},
-		{"HEAD", "/Patient/open", "", []int{404}, []int{200}, "POST", nil},
-		{"GET", "/Patient/open/_history/1", "", []int{404}, []int{200}, "PUT", nil},
-		{"GET", "/Patient/open/_history", "", []int{404}, []int{200}, "DELETE", nil},
-		{"GET", "/Patient/_history", "", []int{200}, []int{200}, "POST", nil},
-		{"GET", "/_history", "", []int{200}, []int{200}, "POST", nil},
-		{"GET", "/Patient", "", []int{200}, []int{200}, "", nil},
-		{"POST", "/Patient/_search", "", []int{200}, []int{200}, "GET", []string{"Content-Type", "application/x-www-form-urlencoded"}},
-		{"GET", "?_type=Patient", "", []int{200}, []int{200}, "DELETE", nil},
-		{"POST", "/_search", "_type=Patient", []int{200}, []int{200}, "PUT", []string{"Content-Type", "application/x-www-form-urlencoded"}},
-		{"GET", "/Patient/open/Observation", "", []int{200}, []int{200}, "POST", nil},
-		{"GET", "/Patient/open/*", "", []int{200}, []int{200}, "POST", nil},
-		{"POST", "/Patient", resource("Patient", "", "a", ""), []int{403}, []int{201}, "", nil},
-		{"PUT", "/Patient/open", patient, []int{403, 404}, []int{200}, "", nil},
-		{"PATCH", "/Patient/open", `[{"op":"add","path":"/gender","value":"male"}]`, []int{404}, []int{200}, "", []string{"Content-Type", "application/json-patch+json"}},
-		{"PUT", "/Patient?family=Known", resource("Patient", "", "a", `,"name":[{"family":"Known"}]`), []int{403}, []int{200}, "", nil},
-		{"PATCH", "/Patient?family=Known", `[{"op":"add","path":"/gender","value":"female"}]`, []int{404}, []int{200}, "", []string{"Content-Type", "application/json-patch+json"}},
-		{"POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"GET","url":"Patient/open"}}]}`, []int{400}, []int{200}, "PUT", nil},
-		{"POST", "", `{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Patient/open"}}]}`, []int{200}, []int{200}, "PUT", nil},
-		{"GET", "/Patient/open/$meta", "", []int{404}, []int{200}, "PUT", nil},
-		{"GET", "/Patient/$meta", "", []int{200}, []int{200}, "DELETE", nil},
-		{"GET", "/$meta", "", []int{200}, []int{200}, "DELETE", nil},
-		{"POST", "/Patient/open/$meta-add", `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":[{"code":"t"}]}}]}`, []int{404}, []int{200}, "GET", nil},
-		{"POST", "/Patient/open/$meta-delete", `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":[{"code":"t"}]}}]}`, []int{404}, []int{200}, "GET", nil},
-		{"DELETE", "/Patient?family=Known", "", []int{204}, []int{204}, "", nil},
-		{"DELETE", "/Patient/open", "", []int{204}, []int{204}, "", nil},
-	}
-	for _, r := range routes {
-		name := r.method + " " + r.path
-		for _, token := range []string{"", "Bearer x.y.z", "Bearer ", "Basic eDp5", s.alice + "x"} {
-			a := s.Do(r.method, r.path, r.body, append([]string{"Authorization", token}, r.header...)...).Is(401)
-			if token == "" {
-				a = s.Do(r.method, r.path, r.body, r.header...).Is(401)
-			}
-			if !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer ") {
-				t.Errorf("%s: WWW-Authenticate %q", name, a.Header.Get("WWW-Authenticate"))
-			}
-			a.Lacks("Known")
-		}
-		if a := s.as(s.bob, r.method, r.path, r.body, r.header...).Is(r.other...); r.method != "PUT" && r.method != "POST" {
-			a.Lacks("Known", "/programs/a")
-		}
-		s.as(s.alice, r.method, r.path, r.body, r.header...).Is(r.right...)
-		if r.wrong != "" {
-			if a := s.as(s.alice, r.wrong, r.path, "", r.header...).Is(405); a.Header.Get("Allow") == "" {
-				t.Errorf("%s: 405 without Allow", name)
-			}
-			s.Do(r.wrong, r.path, "").Is(401)
-		}
-	}
-	for _, path := range []string{"/metadata", "/.well-known/smart-configuration"} {
-		s.Get(path).Is(200)
-	}
-	for _, path := range []string{"/livez", "/readyz"} {
-		s.Get(s.Root + path).Is(200)
-	}
-	for _, path := range []string{"/admin/authz/explain?principal=anonymous&reference=Patient/hidden", "/admin/authz/nothing"} {
-		s.Get(s.Root + path).Is(401)
-		s.Get(s.Root+path, "Authorization", s.alice).Is(403)
-		s.Get(s.Root+path, "Authorization", s.admin).Is(400, 404)
-	}
-	s.Post(s.Root+"/admin/authz/drop", "", "Authorization", s.alice).Is(403)
-	s.Post(s.Root+"/admin/authz/drop", "", "Authorization", s.admin).Is(204)
-	s.Get(s.Root+"/admin/authz/drop", "Authorization", s.admin).Is(405)
 }
