@@ -34,6 +34,9 @@ func NewRegistry(defs *fhir.Definitions, baseURLs ...string) *Registry {
 	return &Registry{defs: defs, bases: baseURLs, types: map[string]*typeIndex{}, custom: map[string]*custom{}}
 }
 
+// BaseURLs returns the server's own base URLs.
+func (r *Registry) BaseURLs() []string { return r.bases }
+
 // Param is one search parameter of one resource type.
 type Param struct {
 	ID         ParamID

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,9 +14,10 @@ import (
 )
 
 // The database remembers by which version of the extraction its index was made
-// (search.ExtractionVersion), and whether with full text. A release that extracts
-// otherwise, or a server with full text on a database without, indexes anew,
-// beside the requests.
+// (search.ExtractionVersion), whether with full text, and under which base URLs
+// references were taken for the server's own. A release that extracts otherwise,
+// a server with full text on a database without, or one with another public URL
+// indexes anew, beside the requests.
 
 const (
 	extractionSubject = "extraction version "
@@ -30,10 +32,13 @@ func (s *Session) CatchUpExtraction(ctx context.Context) (job int64, err error) 
 	if !s.scope.IsSystem() {
 		return 0, errNotSystem
 	}
-	version := strconv.Itoa(search.ExtractionVersion)
-	current := version
+	version, at := strconv.Itoa(search.ExtractionVersion), ""
+	if bases := s.db.reg.BaseURLs(); len(bases) > 0 {
+		at = " at " + strings.Join(bases, " ")
+	}
+	current := version + at
 	if s.db.reg.FullText() {
-		current += withText
+		current = version + withText + at
 	}
 	var have []byte
 	err = s.db.pool.QueryRow(ctx, `SELECT value FROM setting WHERE name = 'extraction'`).Scan(&have)
@@ -52,7 +57,7 @@ func (s *Session) CatchUpExtraction(ctx context.Context) (job int64, err error) 
 	if err := s.db.pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+v.From(search.Resource, nil, "r", &args)+")", args.Values()...).Scan(&any); err != nil {
 		return 0, domain(ctx, err)
 	}
-	if !any || string(have) == version+withText {
+	if !any || string(have) == version+withText+at {
 		// nothing to index, or no words from now on
 		_, err := s.db.pool.Exec(ctx, setExtraction, []byte(current))
 		return 0, domain(ctx, err)

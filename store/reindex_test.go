@@ -7,6 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ingle/authz"
+	"ingle/fhir"
+	"ingle/fhir/r4"
+	"ingle/search"
 	"ingle/store"
 	"ingle/store/storetest"
 )
@@ -127,5 +130,47 @@ func TestFullTextLater(t *testing.T) {
 		if catchUp(text) || catchUp(plain) {
 			t.Error("it is done twice")
 		}
+	}
+}
+
+// References that spell out the server's own URL are found as such once it is
+// known, whatever it was when they were stored.
+func TestPublicURLLater(t *testing.T) {
+	t.Parallel()
+	ctx, url := context.Background(), storetest.URL(t)
+	at := func(bases ...string) *store.DB {
+		return storetest.OpenURL(t, url, func(o *store.Options) { o.Registry = search.NewRegistry(o.Defs, bases...) })
+	}
+	before, after := at(), at("https://x.org/fhir")
+	body := []byte(`{"resourceType":"Observation","id":"o","meta":{"versionId":"1"},"status":"final","code":{"text":"x"},"subject":{"reference":"https://x.org/fhir/Patient/p1"}}`)
+	doc, err := fhir.Parse(body, fhir.Limits{})
+	must(t, err)
+	rows, err := search.NewRegistry(r4.Definitions()).IndexRows(doc)
+	must(t, err)
+	must(t, before.As(authz.Open()).Write(ctx, []store.Change{create(before, "p1"),
+		{Op: store.OpCreate, Type: "Observation", ID: "o", Version: 1, LastUpdated: before.Time(nil), Body: body, Rows: rows}}))
+	found := func() int {
+		t.Helper()
+		q, _, err := search.NewRegistry(r4.Definitions()).Parse(search.Request{Type: "Observation", Params: []search.KV{{Name: "subject:Patient._id", Value: "p1"}}, Strict: true})
+		must(t, err)
+		page, err := after.As(authz.Open()).Search(ctx, q)
+		must(t, err)
+		return len(page.Matches)
+	}
+	if n := found(); n != 0 {
+		t.Errorf("%d found before", n)
+	}
+	work := after.As(authz.System("test"))
+	if job, err := work.CatchUpExtraction(ctx); err != nil || job == 0 {
+		t.Fatalf("job %d, %v", job, err)
+	}
+	if job, err := work.RunReindex(ctx); err != nil || job.State != "done" {
+		t.Fatalf("%+v %v", job, err)
+	}
+	if job, err := work.CatchUpExtraction(ctx); err != nil || job != 0 {
+		t.Errorf("job %d, %v", job, err)
+	}
+	if n := found(); n != 1 {
+		t.Errorf("%d found", n)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"slices"
 	"strings"
 
@@ -157,24 +156,14 @@ func operations(db *store.DB, known *knowledge, source interaction.TerminologySo
 		interaction.ReindexOperation(db))
 }
 
-// ownBases are the URLs by which references may name this server's resources: the
-// public one or, where there is none, those that clients on this machine use.
+// ownBases are the URLs by which references may name this server's resources. An
+// address that it listens on is none: it may be another one tomorrow, and the
+// index would be made for this one.
 func ownBases(c *config.Config) []string {
-	if c.PublicURL != "" {
-		return []string{c.PublicURL}
-	}
-	host, port, err := net.SplitHostPort(c.Listen)
-	if err != nil {
+	if c.PublicURL == "" {
 		return nil
 	}
-	hosts := []string{host}
-	if ip := net.ParseIP(host); host == "" || host == "localhost" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
-		hosts = []string{"localhost", "127.0.0.1", "::1"}
-	}
-	for i, h := range hosts {
-		hosts[i] = scheme(c) + net.JoinHostPort(h, port) + c.BasePath
-	}
-	return hosts
+	return []string{c.PublicURL}
 }
 
 func searchRules(c *config.Config) map[string]search.Rules {
