@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"ingle/fhir"
+	"ingle/internal/testdata"
 )
 
 // TestBounds: documents made to be slow are not.
 func TestBounds(t *testing.T) {
+	testdata.Whole(t)
 	repeat := func(n int, s string) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
 	var contained strings.Builder
 	for i := range 8000 {
@@ -44,9 +46,7 @@ func TestBounds(t *testing.T) {
 //
 // Not in parallel: the memory of other tests would count.
 func TestLargeCodeSystem(t *testing.T) {
-	if testing.Short() {
-		t.Skip("half a million codes")
-	}
+	testdata.Whole(t)
 	v := custom(t, Config{}, map[string]string{"Observation-coded": `{"path":"Observation.code","binding":{"strength":"required","valueSet":"http://t/vs"}}`})
 	var b strings.Builder
 	b.WriteString(`{"resourceType":"CodeSystem","url":"http://t/cs","status":"active","content":"complete","concept":[`)

@@ -272,7 +272,10 @@ func TestMutations(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(5, 5))
 	found, missed, agree, disagree, tried := 0, 0, 0, 0, map[string]int{}
-	for _, name := range names {
+	for i, name := range names {
+		if !testdata.Some(i, 6) {
+			continue
+		}
 		if HasErrors(v.Validate(t.Context(), parse(t, files[name]), Request{})) {
 			continue
 		}
@@ -310,7 +313,7 @@ func TestMutations(t *testing.T) {
 	}
 	t.Logf("mutations that the JSON Schema finds too: %d passed, %d failed", agree, disagree)
 	t.Logf("mutations: %d passed, %d failed; by kind %v", found, missed, tried)
-	if found < 2000 {
+	if found < 2000 && !testdata.Race {
 		t.Errorf("only %d mutations", found)
 	}
 }

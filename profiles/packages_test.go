@@ -123,8 +123,11 @@ func TestPackageDefinitions(t *testing.T) {
 	t.Parallel()
 	v := withPackages(t, Config{}, usCore, auBase, auCore)
 	loadNCPI(t, v.Registry())
-	passed, failed := 0, 0
+	definitions, passed, failed := 0, 0, 0
 	for origin, src := range v.Registry().Each("") {
+		if definitions++; !testdata.Some(definitions, 10) {
+			continue
+		}
 		issues := errorsOf(v.Validate(t.Context(), parse(t, src), Request{}))
 		if len(issues) == 0 {
 			passed++

@@ -14,8 +14,11 @@ import (
 func TestSchemaAgrees(t *testing.T) {
 	t.Parallel()
 	v := withPackages(t, Config{}, usCore)
-	passed, failed := 0, 0
+	files, passed, failed := 0, 0, 0
 	try := func(name string, src []byte) {
+		if files++; !testdata.Some(files, 8) {
+			return
+		}
 		doc, err := fhir.Parse(src, fhir.Limits{})
 		if err != nil {
 			return
@@ -40,7 +43,7 @@ func TestSchemaAgrees(t *testing.T) {
 		try(name, src)
 	}
 	t.Logf("schema agrees on valid resources: %d passed, %d failed", passed, failed)
-	if passed < 900 {
+	if passed < 900 && !testdata.Race {
 		t.Errorf("only %d resources", passed)
 	}
 }

@@ -5,13 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"ingle/internal/testdata"
 )
 
 // What is committed is what the generator makes of the pinned package.
 func TestCommittedFiles(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
+	testdata.Whole(t)
 	archive, err := fetch()
 	if err != nil {
 		t.Skipf("the package with the definitions cannot be had here: %v", err)
