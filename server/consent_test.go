@@ -14,10 +14,22 @@ import (
 	"ingle/store/storetest"
 )
 
-// withConsent starts a server that enforces Consents, and has callers: a member
-// of all programs, one who sees everything, an administrator, and the apps of
-// patients ("patient p").
+// withConsent starts a server that enforces Consents, and has consentCallers.
 func withConsent(t *testing.T, mode string) (s *servertest.Server, as func(who string) []string, url string) {
+	t.Helper()
+	resolver, as := consentCallers(t)
+	url = storetest.URL(t)
+	return enforcing(t, url, mode, resolver), as, url
+}
+
+func enforcing(t *testing.T, url, mode string, resolver *authz.Resolver) *servertest.Server {
+	t.Helper()
+	return servertest.Start(t, servertest.Options{URL: url, Server: func(c *server.Config) { c.Resolver = resolver }, Store: func(o *store.Options) { o.Consent = mode }})
+}
+
+// consentCallers are a member of all programs, one who sees everything, an
+// administrator, and the apps of patients ("patient p").
+func consentCallers(t *testing.T) (resolver *authz.Resolver, as func(who string) []string) {
 	t.Helper()
 	issuer := arboristtest.NewIssuer(t)
 	resolver, err := authz.New(authz.Config{Mode: authz.ModeJWT, RolesClaim: "roles", Definitions: r4.Definitions(),
@@ -31,9 +43,7 @@ func withConsent(t *testing.T, mode string) (s *servertest.Server, as func(who s
 		t.Fatal(err)
 	}
 	t.Cleanup(resolver.Close)
-	url = storetest.URL(t)
-	s = servertest.Start(t, servertest.Options{URL: url, Server: func(c *server.Config) { c.Resolver = resolver }, Store: func(o *store.Options) { o.Consent = mode }})
-	return s, func(who string) []string {
+	return resolver, func(who string) []string {
 		claims := map[string]any{"roles": []string{who}}
 		if patient, ok := strings.CutPrefix(who, "patient "); ok {
 			claims = map[string]any{"roles": []string{"all"}, "patient": patient, "fhirUser": "Patient/" + patient, "scope": []string{"openid", "patient/*.cruds"}}
@@ -42,7 +52,7 @@ func withConsent(t *testing.T, mode string) (s *servertest.Server, as func(who s
 			claims = map[string]any{"roles": []string{"all"}, "patient": patient, "fhirUser": "Practitioner/7", "scope": []string{"openid", "patient/*.cruds"}}
 		}
 		return []string{"Authorization", "Bearer " + issuer.Token(t, "somebody", claims)}
-	}, url
+	}
 }
 
 // of is a resource of a patient under a label.
