@@ -18,10 +18,11 @@ import (
 type capabilityParts struct {
 	full, normative, terminology [][]byte
 	made                         time.Time
+	changes                      uint64 // of the search parameters
 }
 
 // capabilityTTL is how long a statement may lag behind what changes while the
-// server runs: search parameters that clients add.
+// server runs, search parameters apart: they are there at once.
 const capabilityTTL = 10 * time.Second
 
 // baseMark stands for the base URL while a statement is built.
@@ -66,13 +67,15 @@ func (s *Service) capabilities(ctx context.Context, req *Request) (*Response, er
 func (s *Service) currentCapabilities() *capabilityParts {
 	s.capabilityLock.Lock()
 	defer s.capabilityLock.Unlock()
-	if s.capability == nil || time.Since(s.capability.made) > capabilityTTL {
+	changes := s.registry.Changes()
+	if s.capability == nil || s.capability.changes != changes || time.Since(s.capability.made) > capabilityTTL {
 		split := func(b []byte) [][]byte { return bytes.Split(b, []byte(baseMark)) }
 		s.capability = &capabilityParts{
 			full:        split(s.capabilityStatement(s.cfg.Definitions.ResourceTypes())),
 			normative:   split(s.capabilityStatement(normativeTypes)),
 			terminology: split(s.terminologyCapabilities()),
 			made:        time.Now(),
+			changes:     changes,
 		}
 	}
 	return s.capability

@@ -39,8 +39,11 @@ func (s *Service) probed(j *jsonText, resourceType string) {
 	}
 }
 
-// searchable tells whether a parameter of the registry can be searched by.
+// searchable tells whether a parameter of the registry can be searched by now.
 func searchable(p *search.Param) bool {
+	if p.State() == search.Building {
+		return false
+	}
 	switch p.Code {
 	case "_id", "_lastUpdated":
 		return true

@@ -45,7 +45,7 @@ func (r *Registry) Add(def *fhir.SearchParam, state State) error {
 		}
 	}
 	r.custom[def.URL] = &custom{def, state}
-	clear(r.types)
+	r.changed()
 	return nil
 }
 
@@ -59,7 +59,7 @@ func (r *Registry) Remove(url string) bool {
 	defer r.mu.Unlock()
 	_, had := r.custom[url]
 	delete(r.custom, url)
-	clear(r.types)
+	r.changed()
 	return had
 }
 
@@ -239,7 +239,7 @@ func (r *Registry) Restrict(rules map[string]Rules) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rules = rules
-	clear(r.types)
+	r.changed()
 }
 
 // RulesOf are the rules of a type.

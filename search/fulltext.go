@@ -37,7 +37,10 @@ func (r *Registry) EnableFullText() { r.fullText = true }
 
 // FullTextBuilding tells that what was stored before full text was switched on
 // has no words yet: searches for words are refused until it has.
-func (r *Registry) FullTextBuilding(yes bool) { r.textBuilding.Store(yes) }
+func (r *Registry) FullTextBuilding(yes bool) {
+	r.textBuilding.Store(yes)
+	r.changes.Add(1)
+}
 
 // TextBuilding tells what FullTextBuilding was told.
 func (r *Registry) TextBuilding() bool { return r.textBuilding.Load() }

@@ -25,6 +25,8 @@ type Registry struct {
 	types  map[string]*typeIndex
 	custom map[string]*custom // by canonical URL
 	rules  map[string]Rules   // by resource type, "" for all others
+
+	changes atomic.Uint64
 }
 
 // NewRegistry returns a registry of the search parameters in the definitions.
@@ -94,8 +96,17 @@ type typeIndex struct {
 func (r *Registry) TypesChanged() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clear(r.types)
+	r.changed()
 }
+
+// changed has all types compiled anew. The caller holds the lock.
+func (r *Registry) changed() {
+	clear(r.types)
+	r.changes.Add(1)
+}
+
+// Changes counts the changes of what can be searched by.
+func (r *Registry) Changes() uint64 { return r.changes.Load() }
 
 // Params returns the search parameters of a resource type, sorted by code. The
 // slice must not be changed.

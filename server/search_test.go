@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"ingle/fhir"
 	"ingle/interaction"
+	"ingle/search"
 	"ingle/server/servertest"
 )
 
@@ -294,4 +296,28 @@ func TestManyWords(t *testing.T) {
 		t.Errorf("%s", a.Body)
 	}
 	s.Get("/DocumentReference?_content=word000001&_elements=id").Is(200).Has("DocumentReference/many")
+}
+
+// A search parameter that users add is in the CapabilityStatement from the moment
+// it can be searched by, and until it is taken away.
+func TestCapabilitiesFollowParameters(t *testing.T) {
+	t.Parallel()
+	var reg *search.Registry
+	s := servertest.Start(t, servertest.Options{Interaction: func(c *interaction.Config) { reg = c.Registry }})
+	def := &fhir.SearchParam{URL: "http://example.org/sp/nick", Code: "nick", Type: "string", Base: []string{"Patient"}, Expression: "Patient.name.given"}
+	listed := func(state string, want bool) {
+		t.Helper()
+		if got := strings.Contains(string(s.Get("/metadata").Is(200).Body), `"nick"`); got != want {
+			t.Errorf("%s: listed is %v", state, got)
+		}
+	}
+	listed("unknown", false)
+	for _, state := range []search.State{search.Building, search.Active} {
+		if err := reg.Add(def, state); err != nil {
+			t.Fatal(err)
+		}
+		listed(state.String(), state == search.Active)
+	}
+	reg.Remove(def.URL)
+	listed("removed", false)
 }

@@ -56,7 +56,7 @@ func open(ctx context.Context, c *config.Config, access authz.Config, url string
 	if job, err := catchUpExtraction(ctx, h.db, h.registry); err != nil {
 		return nil, err
 	} else if job != 0 {
-		log.Warn("the index was made by another release or without full text: everything is indexed anew; until that is done, searches may miss resources", "job", job)
+		log.Warn("the index was made by another release, without full text or under another public URL: everything is indexed anew; until that is done, searches may miss resources", "job", job)
 	}
 	warnOfSearches(access, h.registry, log)
 	if c.Auth.Grants {
