@@ -47,7 +47,10 @@ type scan struct {
 	// together they find the same rows. nil where where can.
 	arms []func(c *compilation, a string) string
 	// unique: a resource has at most one row that the scan finds under one key.
-	unique    bool
+	unique bool
+	// values are the columns that a range's rows stand by, for each of its arms, or for
+	// where: indexes have them in order. nil where the scan is no range.
+	values    []string
 	order     int  // rank
 	canonical bool // of quantities in canonical form
 	// span and more are what a scan of dates asks for, for meet.

@@ -228,7 +228,7 @@ func (v *valueReader) single() bool {
 
 // within sets a scan of dates to the rows within bounds.
 func (s *scan) within(b bounds, more []residual) {
-	s.span, s.more, s.order = b, more, rankOpen
+	s.span, s.more, s.order, s.values = b, more, rankOpen, []string{"lo"}
 	if (b.loMin != openLo || b.hiMin != openLo) && (b.loMax != openHi || b.hiMax != openHi) {
 		s.order = rankBounded
 	}
@@ -251,7 +251,7 @@ func (s *scan) within(b bounds, more []residual) {
 	// Ends beyond a moment: narrow rows by their beginning, wide ones by their end.
 	narrow, broad := part(true, "NOT $.wide"), part(false, "$.wide")
 	s.where = func(c *compilation, a string) string { return "(" + narrow(c, a) + " OR " + broad(c, a) + ")" }
-	s.arms = []func(c *compilation, a string) string{narrow, broad}
+	s.arms, s.values = []func(c *compilation, a string) string{narrow, broad}, []string{"lo", "hi"}
 }
 
 // meet joins two date terms on one parameter that has at most one value into

@@ -55,7 +55,7 @@ func (n interval) sql(c *compilation, lo, hi string) string {
 	case sa:
 		return lo + " > " + c.number(n.value)
 	case eb:
-		return hi + " < " + c.number(n.value)
+		return and(lo+" < "+c.number(n.value), hi+" < "+c.number(n.value))
 	case covers: // a range, or what the digits of a number leave open
 		v := c.number(n.value)
 		return "(" + and(lo+" < "+hi, lo+" <= "+v, hi+" >= "+v) + " OR " + and(lo+" = "+hi, "abs("+lo+" - "+v+") <= 0.5 * power(10::numeric, -scale("+lo+"))") + ")"
@@ -73,7 +73,7 @@ func (n interval) on(s *scan, more func(c *compilation, a string) string) {
 		return more(c, a)
 	}
 	s.where = func(c *compilation, a string) string { return and(n.sql(c, a+".lo", a+".hi"), also(c, a)) }
-	s.order = rankOpen
+	s.order, s.values = rankOpen, []string{"lo"}
 	switch n.prefix {
 	case eq:
 		s.order = rankBounded
@@ -85,7 +85,7 @@ func (n interval) on(s *scan, more func(c *compilation, a string) string) {
 		span := func(c *compilation, a string) string {
 			return and(a+".lo <> "+a+".hi", n.sql(c, a+".lo", a+".hi"), also(c, a))
 		}
-		s.arms = []func(c *compilation, a string) string{point, span}
+		s.arms, s.values = []func(c *compilation, a string) string{point, span}, []string{"lo", "hi"}
 		if n.prefix == ap {
 			s.order = rankBounded
 		}

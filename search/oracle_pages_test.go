@@ -1,8 +1,10 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +38,7 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 	}
 	// from one position to the end, in its direction; last is the row come to
 	var last hit
+	var keys []string
 	walk := func(cur *Cursor) (rids []int64, err error) {
 		for {
 			hits, err := page(cur)
@@ -45,6 +48,9 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 			more := len(hits) > count
 			for _, h := range hits[:min(len(hits), count)] {
 				rids = append(rids, h.rid)
+				if len(q.Sort) == 0 && h.keys != nil {
+					keys = append(keys, h.keys...)
+				}
 				last = h
 			}
 			if !more {
@@ -59,6 +65,10 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 	if forward, err = walk(nil); err != nil {
 		return nil, nil, 0, err
 	}
+	if err := descending(keys); err != nil {
+		return nil, nil, 0, err
+	}
+	byValue := len(keys) > 0
 	if len(forward) > 0 {
 		end := last.rid
 		if back, err = walk(&Cursor{Keys: last.keys, RID: last.rid, Back: true}); err != nil {
@@ -66,6 +76,11 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 		}
 		back = append([]int64{end}, back...)
 		slices.Reverse(back)
+	}
+	if byValue && slices.Equal(forward, back) { // the oracle has them newest first
+		for _, rids := range [][]int64{forward, back} {
+			slices.SortFunc(rids, func(a, b int64) int { return cmp.Compare(b, a) })
+		}
 	}
 	st, err := w.reg.CompileCount(q, w.src)
 	if err != nil {
@@ -75,6 +90,19 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 		return nil, nil, 0, fmt.Errorf("%w\n%s", err, st.SQL)
 	}
 	return forward, back, total, nil
+}
+
+// descending tells where values, as the keys of rows hold them, do not come greatest first.
+func descending(keys []string) error {
+	before := math.Inf(1)
+	for i, k := range keys {
+		v, err := strconv.ParseFloat(strings.TrimPrefix(k, "="), 64)
+		if err != nil || v > before {
+			return fmt.Errorf("the value %s at %d follows %v (%w)", k, i, before, err)
+		}
+		before = v
+	}
+	return nil
 }
 
 func elementOf(f found) (fhirpath.Value, bool) {

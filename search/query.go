@@ -89,7 +89,8 @@ type Query struct {
 	Elements []string
 	// Explain asks how the search is run.
 	Explain bool
-	// Sort are the keys of _sort; nil for the default order, newest created first.
+	// Sort are the keys of _sort; nil for the default order: newest created first, but
+	// by value, greatest first, where a range of numbers or dates is all that is asked.
 	Sort []SortKey
 	// Cursor is where the page begins; nil for the first page.
 	Cursor *Cursor

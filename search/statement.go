@@ -22,7 +22,7 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 	limit := q.Count + 1
 	with, keys := c.hits(limit)
 	if sql, ok := c.inPlace(with, keys); ok {
-		return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.few()}, nil
+		return c.page(sql, limit), nil
 	}
 	res, x := c.from(Resource, q.restrict(), "x")
 	columns := "SELECT 0::int2 AS mode, " + hitColumns(x, q.restrict()) + " AS body, " + keysOf(keys) + " AS keys"
@@ -36,14 +36,23 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 			with = "WITH " + with + "\n"
 		}
 		sql := with + columns + " FROM " + hit + " h JOIN " + res + " ON " + x + ".rid = h.rid ORDER BY " + order
-		return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.few()}, nil
+		return c.page(sql, limit), nil
 	}
 	inc := c.includes(keys)
 	all, y := c.from(Resource, nil, "x")
 	sql := "WITH " + with + ", " + inc + "\nSELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (\n" +
 		columns + ", row_number() OVER (ORDER BY " + order + ") AS ord FROM hit h JOIN " + res + " ON " + x + ".rid = h.rid\nUNION ALL\n" +
 		"SELECT 1::int2, " + hitColumns(y, nil) + ", NULL, " + y + ".rid FROM inc JOIN " + all + " ON " + y + ".rid = inc.rid\n) page ORDER BY mode, ord"
-	return &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.few()}, nil
+	return c.page(sql, limit), nil
+}
+
+// page is the statement of a page of at most limit matches.
+func (c *compilation) page(sql string, limit int) *Statement {
+	st := &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.few()}
+	if c.byValue() != nil {
+		st.Stable, st.Few = len(c.q.includes) == 0, true
+	}
+	return st
 }
 
 // inPlace is the statement of a page that follows an index of the resources
@@ -136,6 +145,9 @@ func (r *Registry) CompileMatch(q *Query, src Source, limit int) (*Statement, er
 func (c *compilation) hits(limit int) (with string, keys []sortColumn) {
 	if len(c.q.Sort) > 0 {
 		return c.sortedHits(limit)
+	}
+	if s := c.byValue(); s != nil {
+		return c.hitsByValue(s, limit)
 	}
 	n := c.arg(int64(limit))
 	p := c.q.plan()

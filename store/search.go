@@ -208,7 +208,8 @@ func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible,
 	b.Queue("SET LOCAL plan_cache_mode = " + mode)
 	b.Queue(st.SQL, st.Args...)
 	b.Queue(fmt.Sprintf("SET LOCAL statement_timeout = %d", r.db.opts.CountTime.Milliseconds()))
-	b.Queue(count.SQL, count.Args...)
+	counted := v.remembering(count)
+	b.Queue(counted.sql, counted.args...)
 	b.Queue("COMMIT")
 	res := conn.SendBatch(ctx, b)
 	var total int
@@ -228,7 +229,8 @@ func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible,
 		if _, err := res.Exec(); err != nil {
 			return err
 		}
-		return res.QueryRow().Scan(&total)
+		total, err = counted.scan(res.QueryRow())
+		return err
 	}()
 	if closeErr := res.Close(); err == nil {
 		err = closeErr
@@ -258,7 +260,12 @@ func (r *reader) count(ctx context.Context, q *search.Query, v *visible, page *S
 		return err
 	}
 	var total int
-	if err := r.q.QueryRow(ctx, st.SQL, v.planned(st)...).Scan(&total); err != nil {
+	if _, ok := r.q.(pgx.Tx); ok { // which may hold writes
+		err = r.q.QueryRow(ctx, st.SQL, v.planned(st)...).Scan(&total)
+	} else {
+		total, err = v.remembering(st).run(ctx, r.q)
+	}
+	if err != nil {
 		return domain(ctx, fmt.Errorf("count: %w", err))
 	}
 	page.Total = &total

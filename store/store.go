@@ -28,6 +28,7 @@ type Options struct {
 	LockTimeout     time.Duration // 0: 5 s
 	IdleInTx        time.Duration // 0: 15 s
 	CountTime       time.Duration // of an exact total beside a page; 0: 2 s
+	Totals          int           // exact totals that are remembered, see totals; 0: none
 	CheckReferences bool          // refuse a write whose literal references do not resolve
 	CheckReferrers  bool          // refuse to delete what others refer to
 
@@ -60,6 +61,7 @@ type DB struct {
 	labels    labelSet
 	tokens    tokenCache
 	consent   consentTerms
+	totals    totals
 	cursorKey []byte
 }
 
@@ -125,6 +127,10 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	db := &DB{pool: pool, side: side, opts: o, reg: o.Registry, defs: o.Defs}
 	db.consent = db.consentTerms()
+	if db.totals, err = newTotals(o.Totals); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
 	if err := db.check(ctx); err != nil {
 		db.Close()
 		return nil, err

@@ -195,6 +195,7 @@ func openStore(ctx context.Context, c *config.Config, url string, defs *fhir.Def
 		WriteTimeout:    c.Limits.WriteTime,
 		LockTimeout:     c.Limits.LockTime,
 		CountTime:       c.Limits.TotalTime,
+		Totals:          c.Limits.Totals,
 		IdleInTx:        c.Limits.IdleTime,
 		CheckReferences: c.Interaction.IntegrityOnWrite,
 		CheckReferrers:  c.Interaction.IntegrityOnDelete,

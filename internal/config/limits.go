@@ -30,6 +30,7 @@ type Limits struct {
 	WriteTime  time.Duration `key:"write_time" default:"30s" min:"100ms" max:"1h" doc:"Statement of a write."`
 	LockTime   time.Duration `key:"lock_time" default:"5s" min:"10ms" max:"10m" doc:"Wait for a lock."`
 	IdleTime   time.Duration `key:"transaction_idle_time" default:"15s" min:"1s" max:"10m" doc:"A transaction that waits for Ingle."`
+	Totals     int           `key:"totals" default:"10000" min:"0" max:"10000000" doc:"Exact totals that are remembered until anything is written to the database server, some 150 bytes each; 0: none."`
 	TotalTime  time.Duration `key:"total_time" default:"2s" min:"10ms" max:"10m" doc:"_total=accurate; then an estimate, said so."`
 
 	Expansion int `key:"expansion" default:"1000" min:"1" max:"1000000" doc:"Codes in the expansion of a value set without paging."`
