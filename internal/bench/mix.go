@@ -51,6 +51,11 @@ func newest(set string) string {
 	return rows + "(" + set + " ORDER BY rid DESC LIMIT 50)" + onPage
 }
 
+// greatest is the page of the greatest values of a set of rid with their value v.
+func greatest(set string) string {
+	return rows + "(" + set + " ORDER BY v DESC, rid DESC LIMIT 50) AS m JOIN resource AS r ON r.rid = m.rid ORDER BY m.v DESC, m.rid DESC"
+}
+
 func tokenKey(typ, param, token string) int64 {
 	system, code, _ := strings.Cut(token, "|")
 	return search.TokenKey(search.ParamIDOf(typ, param), system, strings.ToLower(code))
@@ -165,7 +170,11 @@ func mix() []query {
 				[]any{q.code, q.value, q.system, q.unit, kinds}}, ok
 		}
 	}
-	const byQuantity = "SELECT DISTINCT rid FROM idx_quantity WHERE k = ANY($1::int8[]) AND hi > $2::text::numeric AND unit = $3"
+	byQuantity := []string{
+		greatest("SELECT rid, max(hi) AS v FROM idx_quantity WHERE k = ANY($1::int8[]) AND hi > $2::text::numeric AND unit = $3 GROUP BY rid"),
+		greatest(`SELECT DISTINCT q.rid, q.v FROM unnest($1::int8[]) AS k(k), LATERAL (SELECT rid, lo AS v FROM idx_quantity AS i
+			WHERE i.k = k.k AND lo > $2::text::numeric AND unit = $3 ORDER BY lo DESC, rid DESC LIMIT 50) AS q`),
+	}
 	const oracleQuantity = "SELECT DISTINCT ref, null::text FROM o_quantity WHERE code = $1 AND value > $2::text::numeric AND system = $3 AND unit = $4 AND kind = ANY($5::text[])"
 	return []query{
 		{
@@ -200,7 +209,7 @@ func mix() []query {
 				return instance{path("Patient", "birthdate", "ge"+from.Format(time.DateOnly), "birthdate", "lt"+to.Format(time.DateOnly)),
 					[]any{valueKey("Patient", "birthdate"), from.UnixMicro(), to.UnixMicro()}, []any{from.Format(time.DateOnly), to.Format(time.DateOnly)}}, ok
 			},
-			limits: []string{newest("SELECT DISTINCT rid FROM idx_date WHERE k = $1 AND lo >= $2 AND lo < $3")},
+			limits: []string{greatest("SELECT rid, lo AS v FROM idx_date WHERE k = $1 AND lo >= $2 AND lo < $3")},
 			oracle: "SELECT ref, null::text FROM o_patient WHERE birth::date >= $1::text::date AND birth::date < $2::text::date",
 		},
 		{
@@ -290,11 +299,11 @@ func mix() []query {
 		},
 		{
 			name: "Observation?code-value-quantity=", draw: quantities("code-value-quantity", false),
-			limits: []string{newest(byQuantity)}, oracle: oracleQuantity,
+			limits: byQuantity, oracle: oracleQuantity,
 		},
 		{
 			name: "Observation?combo-code-value-quantity=", draw: quantities("combo-code-value-quantity", true),
-			limits: []string{newest(byQuantity)}, oracle: oracleQuantity,
+			limits: byQuantity, oracle: oracleQuantity,
 		},
 		{
 			// ge (R4 search.html#prefix): the value lies in the day or reaches beyond it.
