@@ -31,3 +31,11 @@ func Relations() []search.Relation {
 	}
 	return out
 }
+
+// ForgeTotals makes n of every total that is remembered.
+func ForgeTotals(db *DB, n int) {
+	for key, t := range db.totals.kept.All() {
+		t.n = n
+		db.totals.kept.Set(key, t)
+	}
+}

@@ -178,8 +178,7 @@ func (r *reader) hit(rows pgx.Rows) (mode int16, h Hit, err error) {
 // pageWithTotal reads page and total in one pipeline and one snapshot. If the
 // count takes longer than its budget, the total is estimated.
 func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible, st *search.Statement, page *SearchPage) error {
-	v = v.counting()
-	count, err := r.db.reg.CompileCount(q, v)
+	count, err := r.db.reg.CompileCount(q, v.counting())
 	if err != nil {
 		return err
 	}
@@ -201,14 +200,18 @@ func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible,
 	conn := c.Conn()
 	b := &pgx.Batch{}
 	b.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-	mode := "auto"
-	if !v.once(st) || !v.once(count) { // a pipeline prepares all its statements
-		mode = "force_custom_plan"
+	planned := func(once bool) { // a pipeline prepares all its statements
+		mode := "force_custom_plan"
+		if once {
+			mode = "auto"
+		}
+		b.Queue("SET LOCAL plan_cache_mode = " + mode)
 	}
-	b.Queue("SET LOCAL plan_cache_mode = " + mode)
+	planned(v.once(st))
 	b.Queue(st.SQL, st.Args...)
 	b.Queue(fmt.Sprintf("SET LOCAL statement_timeout = %d", r.db.opts.CountTime.Milliseconds()))
-	counted := v.remembering(count)
+	counted := v.counting().remembering(count)
+	planned(counted.once)
 	b.Queue(counted.sql, counted.args...)
 	b.Queue("COMMIT")
 	res := conn.SendBatch(ctx, b)
@@ -226,8 +229,10 @@ func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible,
 		if err := r.fill(ctx, q, st, rows, page); err != nil {
 			return err
 		}
-		if _, err := res.Exec(); err != nil {
-			return err
+		for range 2 {
+			if _, err := res.Exec(); err != nil {
+				return err
+			}
 		}
 		total, err = counted.scan(res.QueryRow())
 		return err

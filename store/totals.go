@@ -72,6 +72,7 @@ func (v *visible) remembering(st *search.Statement) *remembering {
 	if r.kept != nil {
 		have, _ = r.kept.GetIfPresent(r.key)
 	}
+	r.once = r.once || have.snapshot != "" // it is likely to hold
 	n := len(st.Args)
 	r.sql = fmt.Sprintf("SELECT %s, CASE WHEN %[1]s = $%d::text THEN $%d::int8 ELSE (%s) END", snapshotNow, n+1, n+2, st.SQL)
 	r.args = append(st.Args[:n:n], have.snapshot, int64(have.n))
