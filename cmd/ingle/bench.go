@@ -97,6 +97,7 @@ The exit status is 1 if an answer was wrong.`,
 	f.IntVar(&o.Rounds, "rounds", 5, "rounds of A B B A")
 	f.DurationVar(&o.Length, "length", 500*time.Millisecond, "time of one run of an arm")
 	f.IntVar(&o.Checks, "checks", 12, "parameters of each search that are held against the oracle")
+	f.IntVar(&o.Page, "page", 0, "matches on a page of the searches, against no limit: what servers of unlike size have in common")
 	f.StringVar(&only, "only", "", "regular expression of the workloads wanted, such as 'read|search 6 '")
 	f.StringVar(&markdown, "markdown", "", "file to write the table to, as Markdown")
 	f.BoolVar(&o.Pause, "pause", false, "wait for a line on standard input after loading and before cleaning up")

@@ -39,6 +39,7 @@ type Options struct {
 	Rounds      int           // of A B B A
 	Length      time.Duration // of one run of an arm
 	Checks      int           // parameters of each search that are held against the oracle
+	Page        int           // matches on a page of the searches; 0: 50, which is what the limit gives
 	Only        *regexp.Regexp
 	Pause       bool // after loading and at the end, wait for a line on standard input: time to look inside
 
@@ -164,6 +165,9 @@ func (b *bench) connect(ctx context.Context, pid int) error {
 	serverClock := metricsClock(ctx, b.c.http, b.c.origin()+"/metrics")
 	if pid > 0 {
 		serverClock = processClock(pid)
+	}
+	if b.Page > 0 && b.DatabaseURL != "" {
+		return errors.New("pages of another size cannot be compared with the limit's: name a server by its URL, and no database")
 	}
 	if b.DatabaseURL == "" {
 		b.server = serverClock

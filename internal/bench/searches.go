@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -102,6 +103,9 @@ func (b *bench) draw(ctx context.Context, c *checked, pages map[string]*page, tr
 			continue
 		}
 		drawn[in.path] = true
+		if b.Page > 0 {
+			in.path = strings.TrimSuffix(in.path, "&_count=50") + fmt.Sprintf("&_count=%d", b.Page)
+		}
 		p, err := b.c.search(ctx, in.path)
 		if err != nil {
 			return fmt.Sprintf("not supported: %s: %v", in.path, err)
