@@ -1,30 +1,35 @@
 package search
 
-import (
-	"strings"
-)
+import "strings"
 
-// A page without _sort is newest first. But where a range of numbers or dates is
-// all that a search asks for, its newest could only be told when every row of the
-// range was read; such a page comes in the order of value instead, greatest first,
-// as the index has it, and costs the same in a range of any size. Points and short
-// periods stand by their beginning, longer ranges by their end.
+// A page without _sort is newest first. But where what a search begins at is a range
+// of numbers, dates or texts, its newest could only be told when every row of the range
+// was read; such a page comes in the order of value instead, as the index has it, and
+// costs the same in a range of any size: numbers and dates greatest first, texts as
+// the alphabet has them. Dates stand by their beginning, what lasts longer than a day
+// and ranges of numbers by their end. Who needs one order asks for it by _sort.
 
 // maxStreams is the number of keys under which a range is read in order.
 const maxStreams = 4
 
-// byValue is the range whose order the page follows, nil for the order of rid.
-func (c *compilation) byValue() *scan {
-	q := c.q
-	if len(q.Sort) > 0 || len(q.conds) != 1 || q.Cursor != nil && len(q.Cursor.Keys) != 1 {
+// byValue is the range whose order a page of the query follows, nil for the order of rid.
+func (q *Query) byValue() *scan {
+	if len(q.Sort) > 0 || len(q.conds) == 0 || q.Cursor != nil && len(q.Cursor.Keys) != 1 {
 		return nil
 	}
-	s, ok := q.conds[0].(*scan)
+	k := q.plan().driver
+	if len(q.conds) == 1 {
+		k = q.conds[0]
+	}
+	s, ok := k.(*scan)
 	if !ok || s.values == nil || s.dict != nil || len(distinct(s.keys)) > maxStreams {
 		return nil
 	}
 	return s
 }
+
+// falls tells that the order of a range is from the greatest value down.
+func (s *scan) falls() bool { return s.rel != String }
 
 // value is what a row of a range stands by.
 func (s *scan) value(a string) string {
@@ -41,32 +46,40 @@ func (s *scan) value(a string) string {
 // of the range is a stream of its own index, in order.
 func (c *compilation) hitsByValue(s *scan, limit int) (with string, keys []sortColumn) {
 	n := c.arg(int64(limit))
-	key := sortColumn{sqlType: "int8", desc: true}
-	if s.rel == Quantity {
-		key.sqlType = "numeric"
-	}
+	key := sortColumn{desc: s.falls(), sqlType: map[Relation]string{Date: "int8", Quantity: "numeric", String: "text"}[s.rel]}
 	if cur := c.q.Cursor; cur != nil {
 		at := strings.TrimPrefix(cur.Keys[0], "=")
 		key.cursor = &at
 	}
 	keys = []sortColumn{key}
-	under := distinct(s.keys)
+	rest := c.q.plan()
+	rest.driver = nil
+	if len(c.q.conds) == 1 {
+		rest.rest = nil
+	}
+	before := " < "
+	if s.falls() {
+		before = " > "
+	}
 	arms := s.arms
 	if arms == nil {
 		arms = []func(*compilation, string) string{s.where}
 	}
+	under := distinct(s.keys)
+	once := s.unique && len(under) == 1
 	var parts []string
 	for _, k := range under {
 		for i, arm := range arms {
 			item, a := c.from(s.rel, s.types, "d")
+			at := row{rid: a + ".rid"}
 			where := and(a+".k = "+c.arg(k), arm(c, a))
 			value := a + "." + s.values[i]
-			once := s.unique && len(under) == 1
-			if !once { // by its greatest value
+			if !once { // a resource stands by the first of its values
 				other, o := c.from(s.rel, s.types, "o")
-				where = and(where, "NOT EXISTS (SELECT 1 FROM "+other+" WHERE "+and(o+".rid = "+a+".rid", c.keyed(s, o), s.where(c, o), s.value(o)+" > "+value)+" OFFSET 0)")
+				where = and(where, "NOT EXISTS (SELECT 1 FROM "+other+" WHERE "+and(o+".rid = "+at.rid, c.keyed(s, o), s.where(c, o), s.value(o)+before+value)+" OFFSET 0)")
 			}
-			part := c.ordered(item, and(where, c.beyond([]string{value}, keys, a+".rid")), a+".rid", []string{value}, keys, keys, n)
+			from, where := c.add(item, where, at, rest)
+			part := c.ordered(from, and(where, c.beyond([]string{value}, keys, at.rid)), at.rid, []string{value}, keys, keys, n)
 			if !once {
 				part = "SELECT DISTINCT" + strings.TrimPrefix(part, "SELECT")
 			}

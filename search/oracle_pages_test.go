@@ -65,7 +65,7 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 	if forward, err = walk(nil); err != nil {
 		return nil, nil, 0, err
 	}
-	if err := descending(keys); err != nil {
+	if err := unordered(keys, q.byValue()); err != nil {
 		return nil, nil, 0, err
 	}
 	byValue := len(keys) > 0
@@ -92,15 +92,24 @@ func (w *world) pages(t testing.TB, req Request, count int) (forward, back []int
 	return forward, back, total, nil
 }
 
-// descending tells where values, as the keys of rows hold them, do not come greatest first.
-func descending(keys []string) error {
-	before := math.Inf(1)
-	for i, k := range keys {
+// unordered tells where values, as the keys of rows hold them, do not come as byValue
+// says: numbers greatest first, texts as the alphabet has them.
+func unordered(keys []string, s *scan) error {
+	if s == nil {
+		return nil
+	}
+	number := func(k string) float64 {
 		v, err := strconv.ParseFloat(strings.TrimPrefix(k, "="), 64)
-		if err != nil || v > before {
-			return fmt.Errorf("the value %s at %d follows %v (%w)", k, i, before, err)
+		if err != nil {
+			return math.NaN()
 		}
-		before = v
+		return v
+	}
+	for i := 1; i < len(keys); i++ {
+		if s.rel == String && keys[i-1] <= keys[i] || s.rel != String && number(keys[i-1]) >= number(keys[i]) {
+			continue
+		}
+		return fmt.Errorf("the value %s at %d follows %s", keys[i], i, keys[i-1])
 	}
 	return nil
 }

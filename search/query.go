@@ -89,8 +89,7 @@ type Query struct {
 	Elements []string
 	// Explain asks how the search is run.
 	Explain bool
-	// Sort are the keys of _sort; nil for the default order: newest created first, but
-	// by value, greatest first, where a range of numbers or dates is all that is asked.
+	// Sort are the keys of _sort; nil for the default order, see byValue.
 	Sort []SortKey
 	// Cursor is where the page begins; nil for the first page.
 	Cursor *Cursor
@@ -136,7 +135,8 @@ type Cursor struct {
 
 // Before is the position just before a match, so that its page can be had again.
 func (q *Query) Before(keys []string, rid int64) *Cursor {
-	if n := len(q.Sort); n > 0 && !q.Sort[n-1].Desc {
+	s := q.byValue()
+	if n := len(q.Sort); n > 0 && !q.Sort[n-1].Desc || s != nil && !s.falls() {
 		return &Cursor{Keys: keys, RID: rid - 1}
 	}
 	return &Cursor{Keys: keys, RID: rid + 1}

@@ -203,13 +203,13 @@ func (c *compilation) add(from, where string, at row, p plan) (string, string) {
 		conds = append([]cond{p.driver}, conds...)
 	}
 	for _, k := range conds {
-		if s, ok := k.(*scan); ok && joinable(s) {
+		if s, ok := k.(*scan); ok && !p.selective && joinable(s) {
 			item, t := c.from(s.rel, s.types, "j")
 			from += " JOIN " + item + " ON " + t + ".rid = " + at.rid
 			where = and(where, c.keyed(s, t), s.rest(c, t))
 			continue
 		}
-		where = and(where, c.probe(k, at, false))
+		where = and(where, c.probe(k, at, p.selective))
 	}
 	return from, where
 }

@@ -49,7 +49,7 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 // page is the statement of a page of at most limit matches.
 func (c *compilation) page(sql string, limit int) *Statement {
 	st := &Statement{SQL: sql, Args: c.args.Values(), Limit: limit, Stable: c.stable(), Few: c.few()}
-	if c.byValue() != nil {
+	if len(c.q.conds) == 1 && c.q.byValue() != nil {
 		st.Stable, st.Few = len(c.q.includes) == 0, true
 	}
 	return st
@@ -146,7 +146,7 @@ func (c *compilation) hits(limit int) (with string, keys []sortColumn) {
 	if len(c.q.Sort) > 0 {
 		return c.sortedHits(limit)
 	}
-	if s := c.byValue(); s != nil {
+	if s := c.q.byValue(); s != nil {
 		return c.hitsByValue(s, limit)
 	}
 	n := c.arg(int64(limit))

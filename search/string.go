@@ -147,7 +147,7 @@ func (v *valueReader) stringScan(s string, keys []int64) *scan {
 		out.arms = []func(c *compilation, a string) string{short, long}
 	default:
 		begin := fold(s)
-		out.order = prefixRank(begin)
+		out.order, out.values = prefixRank(begin), []string{"val"}
 		out.where = func(c *compilation, a string) string { return prefix(c, a, begin) }
 	}
 	return out

@@ -4,9 +4,9 @@ SELECT 0::int2 AS mode, d1.rid, d1.rtype, d1.fhir_id, d1.version, d1.lu, coalesc
 -- $2 int16 103
 
 ### Patient?family=ann
-SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT rid FROM (SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text) f ORDER BY rid DESC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.rid DESC
+SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM (
+SELECT DISTINCT d1.rid AS rid, d1.val AS k1 FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_string) AS o2 WHERE o2.rid = d1.rid AND o2.k = $2::int8 AND o2.val >= $3::text AND o2.val < $4::text AND o2.val < d1.val OFFSET 0) ORDER BY d1.val ASC, d1.rid ASC LIMIT $1::int8
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.k1 ASC NULLS LAST, h.rid ASC
 -- $1 int64 51
 -- $2 int64 2730744158378569680
 -- $3 string ann
@@ -35,9 +35,9 @@ UNION
 -- $6 int64 31535999999999
 
 ### Patient?gender=male&family=ann
-SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT rid FROM (SELECT DISTINCT d1.rid AS rid FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $5::int8 OFFSET 0)) f ORDER BY rid DESC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
+SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM (
+SELECT DISTINCT d1.rid AS rid, d1.val AS k1 FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_string) AS o2 WHERE o2.rid = d1.rid AND o2.k = $2::int8 AND o2.val >= $3::text AND o2.val < $4::text AND o2.val < d1.val OFFSET 0) AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p3 WHERE p3.rid = d1.rid AND p3.h = $5::int8 OFFSET 0) ORDER BY d1.val ASC, d1.rid ASC LIMIT $1::int8
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.k1 ASC NULLS LAST, h.rid ASC
 -- $1 int64 51
 -- $2 int64 2730744158378569680
 -- $3 string ann
@@ -135,9 +135,9 @@ UNION
 -- $4 int64 5866736183049877386
 
 ### Encounter?date=2020&status:not=finished
-SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT d1.rid AS rid FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi <= $4::int8 AND NOT (EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $5::int8)) ORDER BY rid DESC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
+SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM (
+SELECT d1.rid AS rid, d1.lo AS k1 FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi <= $4::int8 AND NOT (EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $5::int8)) ORDER BY d1.lo DESC, d1.rid DESC LIMIT $1::int8
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.k1 DESC NULLS LAST, h.rid DESC
 -- $1 int64 51
 -- $2 int64 4035448242006689272
 -- $3 int64 1577836800000000
