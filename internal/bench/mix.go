@@ -56,6 +56,11 @@ func greatest(set string) string {
 	return rows + "(" + set + " ORDER BY v DESC, rid DESC LIMIT 50) AS m JOIN resource AS r ON r.rid = m.rid ORDER BY m.v DESC, m.rid DESC"
 }
 
+// first is the page of the first values, as the alphabet has them, of a set of rid with their value v.
+func first(set string) string {
+	return rows + "(" + set + " ORDER BY v, rid LIMIT 50) AS m JOIN resource AS r ON r.rid = m.rid ORDER BY m.v, m.rid"
+}
+
 func tokenKey(typ, param, token string) int64 {
 	system, code, _ := strings.Cut(token, "|")
 	return search.TokenKey(search.ParamIDOf(typ, param), system, strings.ToLower(code))
@@ -184,7 +189,10 @@ func mix() []query {
 				v := strings.ToLower(p.family)
 				return instance{path("Patient", "family", p.family), []any{valueKey("Patient", "family"), v, v + beyond}, []any{v}}, ok
 			},
-			limits: []string{newest("SELECT DISTINCT rid FROM idx_string WHERE k = $1 AND val >= $2 AND val < $3")},
+			limits: []string{
+				first("SELECT rid, min(val) AS v FROM idx_string WHERE k = $1 AND val >= $2 AND val < $3 GROUP BY rid"),
+				first("SELECT DISTINCT rid, val AS v FROM idx_string WHERE k = $1 AND val >= $2 AND val < $3"),
+			},
 			oracle: "SELECT ref, null::text FROM o_patient WHERE EXISTS (SELECT 1 FROM unnest(families) AS f WHERE starts_with(pg_temp.plain(f), $1))",
 		},
 		{
@@ -220,7 +228,10 @@ func mix() []query {
 				return instance{path("Patient", "gender", p.gender, "family", p.family),
 					[]any{valueKey("Patient", "family"), v, v + beyond, tokenKey("Patient", "gender", "|"+p.gender)}, []any{v, p.gender}}, ok
 			},
-			limits: []string{newest("SELECT DISTINCT rid FROM idx_string AS s WHERE k = $1 AND val >= $2 AND val < $3 AND EXISTS (SELECT 1 FROM idx_token AS t WHERE t.h = $4 AND t.rid = s.rid)")},
+			limits: []string{
+				first("SELECT rid, min(val) AS v FROM idx_string AS s WHERE k = $1 AND val >= $2 AND val < $3 AND EXISTS (SELECT 1 FROM idx_token AS t WHERE t.h = $4 AND t.rid = s.rid) GROUP BY rid"),
+				first("SELECT DISTINCT rid, val AS v FROM idx_string AS s WHERE k = $1 AND val >= $2 AND val < $3 AND EXISTS (SELECT 1 FROM idx_token AS t WHERE t.h = $4 AND t.rid = s.rid OFFSET 0)"),
+			},
 			oracle: "SELECT ref, null::text FROM o_patient WHERE gender = $2 AND EXISTS (SELECT 1 FROM unnest(families) AS f WHERE starts_with(pg_temp.plain(f), $1))",
 		},
 		{
@@ -317,9 +328,15 @@ func mix() []query {
 					[]any{valueKey("Encounter", "date"), from.UnixMicro(), to.UnixMicro(), tokenKey("Encounter", "status", "|"+e.status)},
 					[]any{from, to, e.status}}, ok && fine
 			},
-			limits: []string{newest(`SELECT DISTINCT rid FROM (SELECT rid FROM idx_date WHERE k = $1 AND lo >= $2 AND lo < $3
-				UNION ALL SELECT rid FROM idx_date WHERE k = $1 AND lo >= $2 - 86400000000 AND lo < $2 AND hi >= $2 + 86400000000
-				UNION ALL SELECT rid FROM idx_date WHERE k = $1 AND wide AND hi >= $2 + 86400000000 AND lo < $2) AS d WHERE EXISTS (SELECT 1 FROM idx_token AS t WHERE t.h = $4 AND t.rid = d.rid)`)},
+			limits: []string{
+				greatest(`SELECT rid, v FROM (SELECT rid, CASE WHEN wide THEN hi ELSE lo END AS v FROM idx_date WHERE k = $1 AND lo >= $2 AND lo < $3
+					UNION ALL SELECT rid, lo FROM idx_date WHERE k = $1 AND NOT wide AND lo >= $2 - 86400000000 AND lo < $2 AND hi >= $2 + 86400000000
+					UNION ALL SELECT rid, hi FROM idx_date WHERE k = $1 AND wide AND hi >= $2 + 86400000000 AND lo < $2) AS d WHERE EXISTS (SELECT 1 FROM idx_token AS t WHERE t.h = $4 AND t.rid = d.rid)`),
+				greatest(`SELECT rid, v FROM ((SELECT rid, lo AS v FROM idx_date AS d WHERE k = $1 AND NOT wide AND lo >= $2 - 86400000000 AND lo < $3 AND (lo >= $2 OR hi >= $2 + 86400000000)
+						AND EXISTS (SELECT 1 FROM idx_token AS t WHERE t.h = $4 AND t.rid = d.rid OFFSET 0) ORDER BY lo DESC, rid DESC LIMIT 50)
+					UNION ALL (SELECT rid, hi FROM idx_date AS d WHERE k = $1 AND wide AND hi >= $2 AND lo < $3 AND (lo >= $2 OR hi >= $2 + 86400000000)
+						AND EXISTS (SELECT 1 FROM idx_token AS t WHERE t.h = $4 AND t.rid = d.rid OFFSET 0) ORDER BY hi DESC, rid DESC LIMIT 50)) AS d`),
+			},
 			oracle: "SELECT ref, null::text FROM o_encounter WHERE (start >= $1::timestamptz OR till IS NULL OR till >= $1::timestamptz + interval '1 day') AND start < $2::timestamptz AND status = $3",
 		},
 		{
