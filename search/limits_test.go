@@ -96,7 +96,7 @@ func TestRequestShapes(t *testing.T) {
 	}
 	for text, stable := range map[string]bool{
 		"Patient?identifier=1": true, "Patient?_id=1&gender=male": true, "Observation?patient=1&code=x&_sort=-date": true, "Patient?family=a": true, "Patient": true,
-		"Patient?family=a&gender=male": false, "Observation?date=ge2020": false, "Patient?_has:Observation:patient:code=x": false, "Observation?code=x&_sort=-date": false,
+		"Patient?family=a&gender=male": false, "Observation?date=ge2020": true, "Observation?date=ge2020&code=x": false, "Patient?_has:Observation:patient:code=x": false, "Observation?code=x&_sort=-date": false,
 	} {
 		q, _, err := reg.Parse(request(text))
 		if err != nil {
