@@ -1,6 +1,7 @@
 package search
 
 import (
+	"slices"
 	"strings"
 
 	"ingle/fhir"
@@ -35,7 +36,7 @@ func uriRow(k int64, s string) StringRow {
 func (v *valueReader) identified(canonical string) cond {
 	s := &scan{rel: Ref, types: v.types, unique: true, order: rankExact}
 	for _, sp := range v.ps {
-		if self := v.p.r.index(sp.resource).self; self != 0 && sp.Code == "url" {
+		if self := v.p.r.index(sp.resource).self; self != 0 && slices.Equal(sp.elements, []string{"url"}) {
 			s.keys, s.ps = append(s.keys, RefKey(canonical)), append(s.ps, self)
 		}
 	}
