@@ -123,6 +123,12 @@ func (o *oracle) one(typ, modifier, value string, f found, s *stored) bool {
 		return have == want
 	case "reference":
 		want := plainText(value)
+		if modifier == "below" { // of a canonical: any version, or those that begin so
+			if have := f.n.Text(); strings.Contains(want, "|") {
+				return f.typ == "canonical" && (have == want || strings.HasPrefix(have, want+".") || strings.HasPrefix(have, want+"-"))
+			}
+			modifier = ""
+		}
 		for _, r := range o.refs(f, s) {
 			switch {
 			case r == want && (modifier == "" || strings.HasPrefix(r, modifier+"/")):

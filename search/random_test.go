@@ -316,6 +316,10 @@ func (g *generator) term(typ string, depth int) string {
 		if g.chance(0.3) {
 			modifier = pick(g.r, []string{":above", ":below"})
 		}
+	case "reference":
+		if p.canonical && g.chance(0.5) {
+			modifier = ":below"
+		}
 	}
 	for i := 0; i < 1 || g.chance(0.15) && i < 4; i++ {
 		v := g.value(p.Type, pick(g.r, vals), s, modifier)

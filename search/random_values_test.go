@@ -123,6 +123,9 @@ func (g *generator) value(typ string, f found, s *stored, modifier string) strin
 				return id
 			}
 		}
+		if i := strings.LastIndexAny(r, ".-"); modifier == ":below" && i > strings.IndexByte(r, '|') && strings.Contains(r, "|") {
+			r = r[:i]
+		}
 		return strings.ReplaceAll(escapeValue(r), `\|`, "|")
 	case "number", "quantity":
 		nums := f.numbers()

@@ -12,7 +12,8 @@ import (
 //	Type/id on this server, absolute URLs below its base among them  RefKey("Type/id")
 //	any other URL or urn                                             RefKey(the URL)
 //	with a version (…/_history/2)                                    a second row with the version
-//	canonical with a version (url|2.0)                               RefKey("url|2.0"), and RefKey("url") of "code:url"
+//	canonical with a version (url|2.0)                               RefKey("url|2.0"), and RefKey("url") and
+//	                                                                 RefKey("url|2") of "code:url", for :below
 //	Reference.identifier                                             token rows of "code:identifier"
 //	into the resource itself ("#x")                                  RefKey("#x"), for chains
 //
@@ -133,6 +134,24 @@ func (x *extraction) canonical(p *Param, n fhir.Node) {
 	// A chain meets the version alone, a search for the URL any version.
 	x.addRef(p, bare+"|"+version, "", n)
 	x.rows.Refs = append(x.rows.Refs, RefRow{RK: RefKey(bare), P: p.bare, node: n})
+	for _, begin := range versionBegins(version) {
+		x.rows.Refs = append(x.rows.Refs, RefRow{RK: RefKey(bare + "|" + begin), P: p.bare, node: n})
+	}
+}
+
+// maxVersionBegins is how many beginnings of a version are found by :below.
+const maxVersionBegins = 8
+
+// versionBegins are the beginnings of a version at the borders of its parts: 1
+// and 1.0 of 1.0.2, of 1.0-beta too. The version itself is none.
+func versionBegins(version string) []string {
+	var out []string
+	for i := 1; i < len(version) && len(out) < maxVersionBegins; i++ {
+		if version[i] == '.' || version[i] == '-' {
+			out = append(out, version[:i])
+		}
+	}
+	return out
 }
 
 // identity adds the rows by which canonical references meet this resource: its
@@ -165,11 +184,18 @@ func contains(list []string, s string) bool {
 
 // reference reads the values of a reference parameter.
 func (v *valueReader) reference() (cond, error) {
+	begins := false // :below of a canonical: the version is what versions begin with
 	switch v.modifier {
 	case "identifier":
 		return v.referenceIdentifier()
 	case "above", "below":
-		return v.hierarchy()
+		if !v.canonicals() {
+			return v.hierarchy()
+		}
+		if v.modifier == "above" {
+			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: of canonical URLs R4 has :below, but not :above", v.name)
+		}
+		begins, v.modifier = true, ""
 	}
 	s := &scan{rel: Ref, types: v.types, unique: true, order: rankReference}
 	for _, value := range v.values {
@@ -178,15 +204,24 @@ func (v *valueReader) reference() (cond, error) {
 			return nil, err
 		}
 		for _, t := range targets {
+			_, version, versioned := strings.Cut(t, "|")
+			if begins && strings.Count(version, ".")+strings.Count(version, "-") >= maxVersionBegins {
+				return nil, v.fail(value, "a version of at most %d parts is expected", maxVersionBegins)
+			}
 			for _, sp := range v.ps {
 				s.keys, s.ps = append(s.keys, RefKey(t)), append(s.ps, sp.ID)
-				if sp.canonical && !strings.Contains(t, "|") {
+				if sp.canonical && (!versioned || begins) {
 					s.keys, s.ps = append(s.keys, RefKey(t)), append(s.ps, sp.bare)
 				}
 			}
 		}
 	}
 	return s, nil
+}
+
+// canonicals tells that the parameter finds canonical URLs in all its types.
+func (v *valueReader) canonicals() bool {
+	return !slices.ContainsFunc(v.ps, func(sp *Param) bool { return !sp.canonical })
 }
 
 // targets are the texts whose RefKey a value stands for: the forms in which the
