@@ -164,7 +164,7 @@ func formatOnly(t *testing.T) profiles.Gate {
 func TestOfficialExamples(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t, servertest.Options{Interaction: func(c *interaction.Config) { c.Validator = formatOnly(t) }})
-	passed, failed, refused := 0, 0, 0
+	examples, passed, failed, refused := 0, 0, 0, 0
 	tried := map[string]bool{}
 	for name, data := range testdata.Tar(t, "r4-examples.tar.zst") {
 		if !strings.HasSuffix(name, ".json") {
@@ -182,6 +182,9 @@ func TestOfficialExamples(t *testing.T) {
 		}
 		typ := doc.Root().Get("resourceType").Text()
 		if !r4.Definitions().IsResourceType(typ) {
+			continue
+		}
+		if examples++; tried[typ] && !testdata.Some(examples, 8) {
 			continue
 		}
 		a := s.Post("/"+typ, string(data))
@@ -221,7 +224,7 @@ func TestOfficialExamples(t *testing.T) {
 		s.Delete("/"+typ+"/"+id).Is(204, 409)
 	}
 	t.Logf("examples: %d passed, %d failed; %d that break R4 refused; %d types", passed, failed, refused, len(tried))
-	if passed < 500 {
+	if passed < 500 && !testdata.Race {
 		t.Errorf("only %d examples", passed)
 	}
 }

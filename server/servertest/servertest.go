@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -258,19 +259,19 @@ func (a *Answer) ID() string {
 	return a.Text("id")
 }
 
-// At follows a path of names and indexes in a JSON value.
+// At follows a path of names and indexes in a JSON value. What is not there, as
+// by a name in an array, is the zero Node.
 func At(n fhir.Node, path string) fhir.Node {
 	for part := range strings.SplitSeq(path, ".") {
 		if n.Kind() != fhir.Array {
 			n = n.Get(part)
 			continue
 		}
-		i := 0
-		for _, c := range part {
-			i = i*10 + int(c-'0')
+		i, err := strconv.Atoi(part)
+		if err != nil || i < 0 {
+			return fhir.Node{}
 		}
-		n = n.First()
-		for ; i > 0; i-- {
+		for n = n.First(); i > 0 && n.Valid(); i-- {
 			n = n.Next()
 		}
 	}
