@@ -78,6 +78,47 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestPlansAtTenMillion reads the plans of what is asked of one patient, or by one
+// identifier or rare code, as PostgreSQL would make them for ten million
+// resources: no table is read from end to end. The statistics are those of a small
+// database with its numbers of rows multiplied; a patient's share of them stays, so
+// that an index is worth less than it would be.
+func TestPlansAtTenMillion(t *testing.T) {
+	w := newWorld(t, registry(t))
+	w.synthea(t, "synthea/synthea-2.4.0-2019.tar.zst", 10)
+	w.flush(t, 0)
+	ctx := context.Background()
+	if _, err := w.conn.Exec(ctx, "VACUUM ANALYZE"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.conn.Exec(ctx, `UPDATE pg_class SET reltuples = reltuples * $1 WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace AND reltuples > 0`, 10_000_000/len(w.docs)); err != nil {
+		t.Fatal(err)
+	}
+	var all []explained
+	var raw []byte
+	if err := w.conn.QueryRow(ctx, "EXPLAIN (FORMAT JSON) SELECT FROM resource").Scan(&raw); err != nil || json.Unmarshal(raw, &all) != nil || all[0].Plan["Plan Rows"].(float64) < 9e6 {
+		t.Fatalf("the statistics are not those of ten million resources: %s, %v", raw, err)
+	}
+	rep := w.samples()
+	for _, src := range []Source{tables{w.links}, scoped{tables{w.links}, []int32{0, 7}}} {
+		w.src = src
+		for _, text := range append([]string{"Observation?patient=%P", "Condition?subject=Patient/%P", "Patient/%P/*"}, mix...) {
+			if !strings.Contains(text, "%P") && !strings.Contains(text, "%I") && !strings.Contains(text, "99999-9") {
+				continue
+			}
+			text = rep.Replace(text)
+			plan, err := w.explain(text, "EXPLAIN (FORMAT JSON) ")
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+				continue
+			}
+			if seq := seqScans(plan.Plan, 0); len(seq) > 0 {
+				t.Errorf("%s reads %s from end to end", text, strings.Join(seq, ", "))
+			}
+		}
+	}
+}
+
 // samples fills the placeholders of the mix with values of one patient.
 func (w *world) samples() *strings.Replacer {
 	var p *stored
