@@ -99,19 +99,25 @@ func extreme(desc bool) string {
 	return "min"
 }
 
+// sortColumns are the keys of _sort with the cursor's values.
+func (c *compilation) sortColumns() []sortColumn {
+	keys := make([]sortColumn, len(c.q.Sort))
+	for i, k := range c.q.Sort {
+		keys[i] = sortColumn{sqlType: k.by.sqlType, desc: k.Desc, nullable: k.by.kind != "id" && k.by.kind != "lu"}
+		if c.q.Cursor != nil && i < len(c.q.Cursor.Keys) {
+			if v, ok := strings.CutPrefix(c.q.Cursor.Keys[i], "="); ok {
+				keys[i].cursor = &v
+			}
+		}
+	}
+	return keys
+}
+
 // sortedHits is the CTE of a page in the order of _sort.
 func (c *compilation) sortedHits(limit int) (with string, keys []sortColumn) {
 	q := c.q
 	n := c.arg(int64(limit))
-	for i, k := range q.Sort {
-		col := sortColumn{sqlType: k.by.sqlType, desc: k.Desc, nullable: k.by.kind != "id" && k.by.kind != "lu"}
-		if q.Cursor != nil && i < len(q.Cursor.Keys) {
-			if v, ok := strings.CutPrefix(q.Cursor.Keys[i], "="); ok {
-				col.cursor = &v
-			}
-		}
-		keys = append(keys, col)
-	}
+	keys = c.sortColumns()
 	p := q.plan()
 	first := q.Sort[0]
 	if first.by.kind == "code" && len(q.Sort) == 1 && !p.selective {
@@ -129,22 +135,29 @@ func (c *compilation) sortedHits(limit int) (with string, keys []sortColumn) {
 // select is a SELECT of rid and keys, in order, at most n. exprs are the SQL of
 // the keys.
 func (c *compilation) ordered(from, where, rid string, exprs []string, keys []sortColumn, ridOrder []sortColumn, n string) string {
-	back := c.q.Cursor != nil && c.q.Cursor.Back
 	sel := []string{rid + " AS rid"}
-	var order []string
 	for i, e := range exprs {
 		sel = append(sel, e+" AS k"+strconv.Itoa(i+1))
-		if e == "NULL" || strings.HasPrefix(e, "NULL::") {
+	}
+	return "SELECT " + strings.Join(sel, ", ") + " FROM " + from + " WHERE " + where + " ORDER BY " + c.orderBy(exprs, keys, rid, ridOrder) + " LIMIT " + n
+}
+
+// orderBy is the list of ORDER BY for the values of sort keys and the rid, which
+// goes as the last of ridOrder does.
+func (c *compilation) orderBy(values []string, keys []sortColumn, rid string, ridOrder []sortColumn) string {
+	back := c.q.Cursor != nil && c.q.Cursor.Back
+	var order []string
+	for i, v := range values {
+		if v == "NULL" || strings.HasPrefix(v, "NULL::") {
 			continue
 		}
 		o := direction(keys[i].desc, back)
 		if !keys[i].nullable { // as the index has it
 			o = strings.TrimSuffix(strings.TrimSuffix(o, " NULLS LAST"), " NULLS FIRST")
 		}
-		order = append(order, e+o)
+		order = append(order, v+o)
 	}
-	order = append(order, rid+ridDirection(ridOrder, back))
-	return "SELECT " + strings.Join(sel, ", ") + " FROM " + from + " WHERE " + where + " ORDER BY " + strings.Join(order, ", ") + " LIMIT " + n
+	return strings.Join(append(order, rid+ridDirection(ridOrder, back)), ", ")
 }
 
 // base is a FROM item that holds each resource of a plan once.
@@ -330,7 +343,7 @@ func (c *compilation) beyond(exprs []string, keys []sortColumn, rid string) stri
 func (c *compilation) beyondFrom(exprs []string, keys []sortColumn, rid string, from int) string {
 	back := c.q.Cursor.Back
 	ridCmp := " > "
-	if keys[len(keys)-1].desc != back {
+	if ridDirection(keys, back) == " DESC" {
 		ridCmp = " < "
 	}
 	last := rid + ridCmp + c.arg(c.q.Cursor.RID)

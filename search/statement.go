@@ -20,12 +20,12 @@ func hitColumns(r string, types []string) string {
 func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 	c := &compilation{r: r, q: q, src: src}
 	limit := q.Count + 1
-	with, keys := c.hits(limit)
-	if sql, ok := c.inPlace(with, keys); ok {
+	if sql, ok := c.inPlace(limit); ok {
 		return c.page(sql, limit), nil
 	}
+	with, keys := c.hits(limit)
 	res, x := c.from(Resource, q.restrict(), "x")
-	columns := "SELECT 0::int2 AS mode, " + hitColumns(x, q.restrict()) + " AS body, " + keysOf(keys) + " AS keys"
+	columns := "SELECT 0::int2 AS mode, " + hitColumns(x, q.restrict()) + " AS body, " + keysOf(keys, columnsOf("h", keys)) + " AS keys"
 	order := c.pageOrder("h", keys)
 	if len(q.includes) == 0 {
 		// The plain form: planning takes longer than running for many searches.
@@ -57,25 +57,34 @@ func (c *compilation) page(sql string, limit int) *Statement {
 
 // inPlace is the statement of a page that follows an index of the resources
 // themselves: they are read where they are found.
-func (c *compilation) inPlace(with string, keys []sortColumn) (sql string, ok bool) {
-	inside := func(k cond) bool {
+func (c *compilation) inPlace(limit int) (sql string, ok bool) {
+	q := c.q
+	if len(q.includes) > 0 || len(q.restrict()) > 1 || !c.stable() || len(q.Sort) > 1 || len(q.Sort) == 1 && q.Sort[0].by.kind != "lu" {
+		return "", false
+	}
+	typed := q.restrict() == nil
+	for _, k := range q.conds {
 		s, ok := k.(*scan)
-		return ok && s.rel == Resource
+		if !ok || s.rel != Resource {
+			return "", false
+		}
+		typed = typed || s.keys != nil // which hold the type
 	}
-	if len(c.q.includes) > 0 || len(c.q.restrict()) > 1 || !c.stable() || slices.ContainsFunc(c.q.conds, func(k cond) bool { return !inside(k) }) {
-		return "", false
+	item, x := c.from(Resource, q.restrict(), "d")
+	where := ""
+	if !typed {
+		where = in(c, x+".rtype", c.numbers(q.restrict()))
 	}
-	with, ok = strings.CutPrefix(with, "hit AS MATERIALIZED (\nSELECT ")
-	if !ok || strings.Contains(with, " AS MATERIALIZED (") {
-		return "", false
+	for _, k := range q.conds {
+		where = and(where, c.probe(k, resourceRow(x), false))
 	}
-	list, rest, _ := strings.Cut(with, " FROM ")
-	x, key, ok := strings.Cut(list, ".rid AS rid")
-	if !ok || !strings.HasPrefix(rest, "(") || key != "" && key != ", "+x+".lu AS k1" {
-		return "", false
+	keys := c.sortColumns()
+	var values []string
+	for range keys {
+		values = append(values, x+".lu")
 	}
-	return "SELECT 0::int2 AS mode, " + hitColumns(x, c.q.restrict()) + " AS body, " + strings.ReplaceAll(keysOf(keys), "h.k1", x+".lu") + " AS keys FROM " +
-		strings.TrimSuffix(rest, "\n)"), true
+	columns := "0::int2 AS mode, " + hitColumns(x, q.restrict()) + " AS body, " + keysOf(keys, values) + " AS keys"
+	return "SELECT " + columns + " FROM " + item + " WHERE " + and(where, c.beyond(values, keys, x+".rid")) + " ORDER BY " + c.orderBy(values, keys, x+".rid", keys) + " LIMIT " + c.arg(int64(limit)), true
 }
 
 // stable tells Statement.Stable. A search that begins at a key with few rows has
@@ -152,17 +161,11 @@ func (c *compilation) hits(limit int) (with string, keys []sortColumn) {
 	n := c.arg(int64(limit))
 	p := c.q.plan()
 	arms := c.labelByLabel(p, c.drivers(p, true))
-	dir, cmp := "DESC", "<"
-	if c.q.Cursor != nil && c.q.Cursor.Back {
-		dir, cmp = "ASC", ">"
-	}
+	dir := ridDirection(nil, c.q.Cursor != nil && c.q.Cursor.Back)
 	parts := make([]string, len(arms))
 	for i, a := range arms {
-		if c.q.Cursor != nil {
-			a.where = and(a.where, a.at.rid+" "+cmp+" "+c.arg(c.q.Cursor.RID))
-		}
-		order := " ORDER BY rid " + dir + " LIMIT " + n
-		body := "SELECT " + a.at.rid + " AS rid FROM " + a.from + " WHERE " + and(a.where)
+		order := " ORDER BY rid" + dir + " LIMIT " + n
+		body := "SELECT " + a.at.rid + " AS rid FROM " + a.from + " WHERE " + and(a.where, c.beyond(nil, nil, a.at.rid))
 		if !a.unique && a.spread == "" && !a.byRID {
 			// All rows are found before they are ordered: for the few that a limit asks for
 			// PostgreSQL would follow the index of rid, past all rows of other keys.
@@ -172,30 +175,19 @@ func (c *compilation) hits(limit int) (with string, keys []sortColumn) {
 		}
 		if a.spread != "" {
 			l := "l" + strconv.Itoa(i)
-			body = "SELECT DISTINCT " + l + ".rid FROM " + a.spread + " CROSS JOIN LATERAL (" + body + ") " + l + " ORDER BY " + l + ".rid " + dir + " LIMIT " + n
+			body = "SELECT DISTINCT " + l + ".rid FROM " + a.spread + " CROSS JOIN LATERAL (" + body + ") " + l + " ORDER BY " + l + ".rid" + dir + " LIMIT " + n
 		}
 		parts[i] = body
 	}
 	if len(parts) == 1 {
 		return "hit AS MATERIALIZED (\n" + parts[0] + "\n)", nil
 	}
-	return "hit AS MATERIALIZED (\nSELECT rid FROM (\n(" + strings.Join(parts, ")\nUNION\n(") + ")\n) u ORDER BY rid " + dir + " LIMIT " + n + "\n)", nil
+	return "hit AS MATERIALIZED (\nSELECT rid FROM (\n(" + strings.Join(parts, ")\nUNION\n(") + ")\n) u ORDER BY rid" + dir + " LIMIT " + n + "\n)", nil
 }
 
 // pageOrder is the order of the page, for ORDER BY, on an alias of hit.
 func (c *compilation) pageOrder(h string, keys []sortColumn) string {
-	back := c.q.Cursor != nil && c.q.Cursor.Back
-	if len(keys) == 0 {
-		if back {
-			return h + ".rid ASC"
-		}
-		return h + ".rid DESC"
-	}
-	parts := make([]string, 0, len(keys)+1)
-	for i, k := range keys {
-		parts = append(parts, h+".k"+strconv.Itoa(i+1)+direction(k.desc, back))
-	}
-	return strings.Join(append(parts, h+".rid"+ridDirection(keys, back)), ", ")
+	return c.orderBy(columnsOf(h, keys), keys, h+".rid", keys)
 }
 
 // direction is the order of a sort key: missing values last, so first when
@@ -212,23 +204,32 @@ func direction(desc, back bool) string {
 }
 
 // ridDirection is the order of rid, which breaks ties: that of the last key, so
-// that one index can give both.
+// that one index can give both; newest first without a key.
 func ridDirection(keys []sortColumn, back bool) string {
-	if keys[len(keys)-1].desc != back {
+	if desc := len(keys) == 0 || keys[len(keys)-1].desc; desc != back {
 		return " DESC"
 	}
 	return " ASC"
 }
 
+// columnsOf are the columns of the sort keys under an alias of hit.
+func columnsOf(h string, keys []sortColumn) []string {
+	out := make([]string, len(keys))
+	for i := range keys {
+		out[i] = h + ".k" + strconv.Itoa(i+1)
+	}
+	return out
+}
+
 // keysOf is the column keys: each value as text behind "=", or "" where the
 // resource has none.
-func keysOf(keys []sortColumn) string {
+func keysOf(keys []sortColumn, values []string) string {
 	if len(keys) == 0 {
 		return "ARRAY[]::text[]"
 	}
 	parts := make([]string, len(keys))
 	for i, k := range keys {
-		v := "h.k" + strconv.Itoa(i+1)
+		v := values[i]
 		if k.sqlType == "timestamptz" {
 			v = "(date_part('epoch', " + v + ") * 1000000)::int8" // exact: a double has 53 bits
 		}

@@ -1,12 +1,12 @@
 ### Patient
-SELECT 0::int2 AS mode, d1.rid, d1.rtype, d1.fhir_id, d1.version, d1.lu, coalesce(d1.body_text, d1.body::text) AS body, ARRAY[]::text[] AS keys FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $2::int2 ORDER BY rid DESC LIMIT $1::int8
--- $1 int64 51
--- $2 int16 103
+SELECT 0::int2 AS mode, d1.rid, d1.rtype, d1.fhir_id, d1.version, d1.lu, coalesce(d1.body_text, d1.body::text) AS body, ARRAY[]::text[] AS keys FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = $1::int2 ORDER BY d1.rid DESC LIMIT $2::int8
+-- $1 int16 103
+-- $2 int64 51
 
 ### Patient?family=ann
 SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM (
 SELECT DISTINCT d1.rid AS rid, d1.val AS k1 FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_string) AS o2 WHERE o2.rid = d1.rid AND o2.k = $2::int8 AND o2.val >= $3::text AND o2.val < $4::text AND o2.val < d1.val OFFSET 0) ORDER BY d1.val ASC, d1.rid ASC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.k1 ASC NULLS LAST, h.rid ASC
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.k1 ASC, h.rid ASC
 -- $1 int64 51
 -- $2 int64 2730744158378569680
 -- $3 string ann
@@ -25,8 +25,8 @@ SELECT rid, k1 FROM (
 (SELECT d1.rid AS rid, d1.lo AS k1 FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND NOT d1.wide AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi >= $5::int8 AND (d1.lo >= $5::int8 OR d1.hi > $6::int8) ORDER BY d1.lo DESC, d1.rid DESC LIMIT $1::int8)
 UNION
 (SELECT d2.rid AS rid, d2.hi AS k1 FROM (SELECT * FROM idx_date) AS d2 WHERE d2.k = $2::int8 AND d2.wide AND d2.lo <= $4::int8 AND d2.hi >= $5::int8 AND (d2.lo >= $5::int8 OR d2.hi > $6::int8) ORDER BY d2.hi DESC, d2.rid DESC LIMIT $1::int8)
-) u ORDER BY u.k1 DESC NULLS LAST, u.rid DESC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.k1 DESC NULLS LAST, h.rid DESC
+) u ORDER BY u.k1 DESC, u.rid DESC LIMIT $1::int8
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.k1 DESC, h.rid DESC
 -- $1 int64 51
 -- $2 int64 -2604913758619608164
 -- $3 int64 -86400000000
@@ -37,7 +37,7 @@ UNION
 ### Patient?gender=male&family=ann
 SELECT 0::int2 AS mode, x4.rid, x4.rtype, x4.fhir_id, x4.version, x4.lu, coalesce(x4.body_text, x4.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM (
 SELECT DISTINCT d1.rid AS rid, d1.val AS k1 FROM (SELECT * FROM idx_string) AS d1 WHERE d1.k = $2::int8 AND d1.val >= $3::text AND d1.val < $4::text AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_string) AS o2 WHERE o2.rid = d1.rid AND o2.k = $2::int8 AND o2.val >= $3::text AND o2.val < $4::text AND o2.val < d1.val OFFSET 0) AND EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p3 WHERE p3.rid = d1.rid AND p3.h = $5::int8 OFFSET 0) ORDER BY d1.val ASC, d1.rid ASC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.k1 ASC NULLS LAST, h.rid ASC
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x4 ON x4.rid = h.rid ORDER BY h.k1 ASC, h.rid ASC
 -- $1 int64 51
 -- $2 int64 2730744158378569680
 -- $3 string ann
@@ -55,7 +55,7 @@ SELECT d1.rid AS rid FROM (SELECT * FROM idx_ref) AS d1 WHERE d1.rk = $2::int8 A
 
 ### Observation?code=http://loinc.org|1-1,http://loinc.org|2-2 beyond {Keys:[] RID:42 Back:false}
 SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[]::text[] AS keys FROM (
-SELECT DISTINCT l0.rid FROM unnest($2::int8[]) AS v2(h) CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = v2.h AND d1.rid < $3::int8 ORDER BY rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
+SELECT DISTINCT l0.rid FROM unnest($2::int8[]) AS v2(h) CROSS JOIN LATERAL (SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = v2.h AND (d1.rid < $3::int8) ORDER BY rid DESC LIMIT $1::int8) l0 ORDER BY l0.rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.rid DESC
 -- $1 int64 51
 -- $2 []int64 [-9079630160210487485 6280407148664882024]
@@ -127,8 +127,8 @@ SELECT rid, k1 FROM (
 (SELECT DISTINCT d1.rid AS rid, d1.lo AS k1 FROM (SELECT * FROM idx_quantity) AS d1 WHERE d1.k = $2::int8 AND d1.lo > $3::text::numeric AND d1.lo = d1.hi AND d1.unit = $4::int8 AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_quantity) AS o2 WHERE o2.rid = d1.rid AND o2.k = $2::int8 AND o2.hi > $3::text::numeric AND o2.unit = $4::int8 AND o2.hi > d1.lo OFFSET 0) ORDER BY d1.lo DESC, d1.rid DESC LIMIT $1::int8)
 UNION
 (SELECT DISTINCT d3.rid AS rid, d3.hi AS k1 FROM (SELECT * FROM idx_quantity) AS d3 WHERE d3.k = $2::int8 AND d3.lo <> d3.hi AND d3.hi > $3::text::numeric AND d3.unit = $4::int8 AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_quantity) AS o4 WHERE o4.rid = d3.rid AND o4.k = $2::int8 AND o4.hi > $3::text::numeric AND o4.unit = $4::int8 AND o4.hi > d3.hi OFFSET 0) ORDER BY d3.hi DESC, d3.rid DESC LIMIT $1::int8)
-) u ORDER BY u.k1 DESC NULLS LAST, u.rid DESC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x5 ON x5.rid = h.rid ORDER BY h.k1 DESC NULLS LAST, h.rid DESC
+) u ORDER BY u.k1 DESC, u.rid DESC LIMIT $1::int8
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x5 ON x5.rid = h.rid ORDER BY h.k1 DESC, h.rid DESC
 -- $1 int64 51
 -- $2 int64 -907882523645543344
 -- $3 string 0.005
@@ -137,7 +137,7 @@ UNION
 ### Encounter?date=2020&status:not=finished
 SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM (
 SELECT d1.rid AS rid, d1.lo AS k1 FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi <= $4::int8 AND NOT (EXISTS (SELECT 1 FROM (SELECT * FROM idx_token) AS p2 WHERE p2.rid = d1.rid AND p2.h = $5::int8)) ORDER BY d1.lo DESC, d1.rid DESC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.k1 DESC NULLS LAST, h.rid DESC
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.k1 DESC, h.rid DESC
 -- $1 int64 51
 -- $2 int64 4035448242006689272
 -- $3 int64 1577836800000000
@@ -190,7 +190,7 @@ SELECT DISTINCT l0.rid FROM unnest($2::int8[], $3::int4[]) AS v2(rk, p) CROSS JO
 ### ?_type=Patient,Observation&_lastUpdated=ge2020&_sort=_lastUpdated
 SELECT 0::int2 AS mode, x2.rid, x2.rtype, x2.fhir_id, x2.version, x2.lu, coalesce(x2.body_text, x2.body::text) AS body, ARRAY[coalesce('=' || (date_part('epoch', h.k1) * 1000000)::int8::text, '')] AS keys FROM (
 SELECT d1.rid AS rid, d1.lu AS k1 FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.rtype = ANY($2::int2[]) AND d1.lu >= $3::timestamptz AND d1.rtype = ANY($4::int2[]) ORDER BY d1.lu ASC, d1.rid ASC LIMIT $1::int8
-) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.k1 ASC NULLS LAST, h.rid ASC
+) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x2 ON x2.rid = h.rid ORDER BY h.k1 ASC, h.rid ASC
 -- $1 int64 51
 -- $2 []int16 [96 103]
 -- $3 string 2020-01-01T00:00:00Z
