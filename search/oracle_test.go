@@ -189,11 +189,13 @@ func (o *oracle) param(p *fhir.SearchParam, modifier, value string, s *stored) b
 		if m == "not" {
 			m = ""
 		}
-		for _, f := range vals {
-			if o.one(p.Type, m, v, f, s) {
-				hit = true
-			}
+		words := []string{v}
+		if p.Type == "string" && m == "text" { // each of them in some value
+			words = strings.Fields(v)
 		}
+		hit = hit || !slices.ContainsFunc(words, func(w string) bool {
+			return !slices.ContainsFunc(vals, func(f found) bool { return o.one(p.Type, m, w, f, s) })
+		})
 	}
 	return hit != (modifier == "not")
 }

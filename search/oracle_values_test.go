@@ -311,6 +311,8 @@ func (t otext) matches(modifier, value string) bool {
 		return t.s == v
 	case "contains":
 		return strings.Contains(oracleFold(t.s), oracleFold(v))
+	case "text": // one word
+		return slices.ContainsFunc(strings.Fields(oracleFold(t.s)), func(w string) bool { return strings.HasPrefix(w, oracleFold(v)) })
 	}
 	have, want := oracleFold(t.s), oracleFold(v)
 	if strings.HasPrefix(have, want) {

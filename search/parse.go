@@ -272,7 +272,7 @@ func (r *Registry) codes(resourceType, kind string) []string {
 var allowed = map[string][]string{
 	"number":    {"missing"},
 	"date":      {"missing"},
-	"string":    {"missing", "exact", "contains"},
+	"string":    {"missing", "exact", "contains", "text"},
 	"token":     {"missing", "not", "of-type", "text", "in", "not-in", "above", "below"},
 	"reference": {"missing", "identifier", "above", "below"},
 	"composite": {},

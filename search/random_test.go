@@ -310,7 +310,7 @@ func (g *generator) term(typ string, depth int) string {
 		}
 	case "string":
 		if g.chance(0.4) {
-			modifier = pick(g.r, []string{":exact", ":contains"})
+			modifier = pick(g.r, []string{":exact", ":contains", ":text"})
 		}
 	case "uri":
 		if g.chance(0.3) {

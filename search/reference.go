@@ -187,6 +187,9 @@ func (v *valueReader) reference() (cond, error) {
 	begins := false // :below of a canonical: the version is what versions begin with
 	switch v.modifier {
 	case "identifier":
+		if v.canonicals() {
+			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: canonical URLs have no identifier beside themselves", v.name)
+		}
 		return v.referenceIdentifier()
 	case "above", "below":
 		if !v.canonicals() {

@@ -96,9 +96,29 @@ func (v *valueReader) string() (cond, error) {
 		if v.modifier != "exact" && fold(s) == "" {
 			return nil, v.fail(value, "the text is empty")
 		}
+		if v.modifier == "text" {
+			parts = append(parts, v.stringWords(s))
+			continue
+		}
 		parts = append(parts, v.stringScan(s, v.keys()))
 	}
 	return either(parts), nil
+}
+
+// stringWords is :text of a string: each word begins a word of a value, in
+// whatever order. Blanks part words.
+func (v *valueReader) stringWords(s string) cond {
+	var all []cond
+	for _, word := range strings.Fields(fold(s)) {
+		begin := escapeLike(word) + "%"
+		at := func(c *compilation, column string) string {
+			return "(" + column + " LIKE " + c.arg(begin) + " OR " + column + " LIKE " + c.arg("% "+begin) + ")"
+		}
+		all = append(all, &scan{rel: String, types: v.types, keys: v.keys(), order: rankOpen, where: func(c *compilation, a string) string {
+			return "(" + at(c, a+".val") + " OR " + and("octet_length("+a+".val) > 590", at(c, a+".whole")) + ")"
+		}})
+	}
+	return both(all)
 }
 
 // stringScan compares one text as the modifier says.
