@@ -72,7 +72,7 @@ type node struct {
 // Parse reads one JSON document strictly (RFC 8259, unique member names, valid
 // UTF-8, no NUL, no lone surrogates, bounded numbers). The Doc keeps src: the
 // caller must not change it afterwards. Its errors are *Error with status 400
-// (413 for a limit) naming line and column.
+// (413 for a limit of size) naming line and column.
 func Parse(src []byte, lim Limits) (*Doc, error) {
 	if lim.Depth == 0 {
 		lim.Depth = defaultDepth
@@ -134,7 +134,7 @@ func (d *Doc) scan(lim Limits) error {
 			continue
 		}
 		if len(d.nodes) >= lim.Nodes {
-			return d.tooLarge(dec.InputOffset(), fmt.Sprintf("the document holds more than %d JSON values", lim.Nodes))
+			return d.beyond(413, CodeTooLong, dec.InputOffset(), fmt.Sprintf("the document holds more than %d JSON values", lim.Nodes))
 		}
 		n := node{}
 		if haveKey {
@@ -152,7 +152,7 @@ func (d *Doc) scan(lim Limits) error {
 		switch kind {
 		case '{', '[':
 			if len(stack) >= lim.Depth {
-				return d.tooLarge(dec.InputOffset(), fmt.Sprintf("the document is nested more than %d levels deep", lim.Depth))
+				return d.beyond(400, CodeStructure, dec.InputOffset(), fmt.Sprintf("the document is nested more than %d levels deep", lim.Depth))
 			}
 			if _, err := dec.ReadToken(); err != nil {
 				return d.syntax(err, false)
@@ -205,7 +205,7 @@ func (d *Doc) scan(lim Limits) error {
 
 func (d *Doc) checkString(raw []byte, off uint32, esc bool, lim Limits) error {
 	if len(raw)-2 > lim.String {
-		return d.tooLarge(int64(off), fmt.Sprintf("a string is longer than %d bytes", lim.String))
+		return d.beyond(413, CodeTooLong, int64(off), fmt.Sprintf("a string is longer than %d bytes", lim.String))
 	}
 	if esc {
 		for at := 0; ; {
@@ -284,9 +284,10 @@ func (d *Doc) fault(off int64, msg string) error {
 		Diagnostics: fmt.Sprintf("JSON is not acceptable at line %d, column %d: %s", line, col, msg)}}}
 }
 
-func (d *Doc) tooLarge(off int64, msg string) error {
+// beyond is the error for a document that is over a limit.
+func (d *Doc) beyond(status int, code string, off int64, msg string) error {
 	line, col := d.lineCol(int(off))
-	return &Error{Status: 413, Issues: []Issue{{Severity: SeverityFatal, Code: CodeTooLong, Line: line, Col: col,
+	return &Error{Status: status, Issues: []Issue{{Severity: SeverityFatal, Code: code, Line: line, Col: col,
 		Diagnostics: fmt.Sprintf("at line %d, column %d: %s", line, col, msg)}}}
 }
 

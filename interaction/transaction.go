@@ -66,11 +66,11 @@ func (s *Service) transaction(ctx context.Context, session *store.Session, req *
 		return nil, err
 	}
 	if err := s.prepareTransaction(b); err != nil {
-		return nil, err
+		return b.failed(err), nil
 	}
 	results, err := s.store(ctx, session, req, b)
 	if err != nil {
-		return nil, err
+		return b.failed(err), nil
 	}
 	for i, r := range results {
 		if r.Body, err = r.content(""); err != nil {
@@ -83,6 +83,16 @@ func (s *Service) transaction(ctx context.Context, session *store.Session, req *
 		resp.Entries = append(resp.Entries, entryFor(te.req, results[i]))
 	}
 	return resp, nil
+}
+
+// failed is the answer to a transaction of which nothing was done; the trail has what
+// was to be.
+func (b *txBundle) failed(err error) *Response {
+	resp := Failed(err)
+	for _, te := range b.entries {
+		resp.Entries = append(resp.Entries, Entry{Kind: te.req.Kind, Status: resp.Status, Type: te.req.Type, ID: te.req.ID})
+	}
+	return resp
 }
 
 // store is step 3. Transactions that met with others wait for their turn, by

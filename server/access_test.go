@@ -164,6 +164,7 @@ func TestAudit(t *testing.T) {
 	s.Get("/Patient/none").Is(404)
 	s.Get("/Patient/p/Observation").Is(200)
 	s.Post("", transaction(entryOf("", `{"resourceType":"Basic","id":"b","code":{"text":"x"}}`, "PUT", "Basic/b"), entryOf("", "", "GET", "Patient/p"))).Is(200)
+	s.Post("", transaction(entryOf("", patient, "PUT", "Patient/p"), entryOf("", "", "GET", "Patient/missing"))).Is(400)
 	s.Delete("/Patient/" + id).Is(204)
 	text := log.String()
 	for _, want := range []string{
@@ -175,6 +176,8 @@ func TestAudit(t *testing.T) {
 		`"interaction":"search-type","type":"Patient","reference":"Patient/p","status":200`,
 		`"action":"U","interaction":"update","type":"Basic","reference":"Basic/b","version":"1","status":201`,
 		`"action":"D","interaction":"delete","type":"Patient","reference":"Patient/` + id + `"`,
+		`"action":"U","interaction":"update","type":"Patient","reference":"Patient/p","status":400,"outcome":"minor failure"`,
+		`"action":"R","interaction":"read","type":"Patient","reference":"Patient/missing","status":400,"outcome":"minor failure"`,
 		`"principal":"anonymous"`,
 	} {
 		if !strings.Contains(text, want) {
