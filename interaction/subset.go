@@ -99,29 +99,41 @@ func (p *subset) of(body []byte) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// keeps decides on a top-level element. Mandatory elements always stay; where
-// elements are chosen by the client, modifiers stay as well.
+// keeps decides on a top-level element. Mandatory elements always stay.
 func (p *subset) keeps(f *fhir.Field, key string) bool {
 	switch f.Name {
 	case "id", "meta":
 		return true
 	}
-	if len(p.elements) > 0 && p.summary == "" {
-		return f.Min > 0 || f.Modifier || slices.Contains(p.elements, f.Name) || slices.Contains(p.elements, strings.TrimPrefix(key, "_"))
+	if f.Min > 0 {
+		return true
 	}
-	keep := false
 	switch p.summary {
 	case search.SummaryTrue:
-		keep = f.Summary || f.Min > 0
+		if !f.Summary {
+			return false
+		}
 	case search.SummaryText:
-		keep = f.Name == "text" || f.Min > 0
+		if f.Name != "text" {
+			return false
+		}
 	case search.SummaryData:
-		keep = f.Name != "text"
+		if f.Name == "text" {
+			return false
+		}
 	}
-	if keep && len(p.elements) > 0 {
-		keep = f.Min > 0 || f.Modifier || slices.Contains(p.elements, f.Name) || slices.Contains(p.elements, strings.TrimPrefix(key, "_"))
+	return len(p.elements) == 0 || p.chosen(f, key)
+}
+
+// chosen tells whether _elements has an element. What may turn the meaning of all
+// others round stays beside them; of modifier elements clients think themselves
+// (R4 search.html#elements).
+func (p *subset) chosen(f *fhir.Field, key string) bool {
+	switch f.Name {
+	case "modifierExtension", "implicitRules":
+		return true
 	}
-	return keep
+	return slices.Contains(p.elements, f.Name) || slices.Contains(p.elements, strings.TrimPrefix(key, "_"))
 }
 
 // nested writes the summary elements inside an element.

@@ -466,7 +466,7 @@ func TestSubset(t *testing.T) {
 	s.Put("/Patient/p", `{"resourceType":"Patient","id":"p","text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>"},"identifier":[{"system":"http://s","value":"1"}],"active":true,"name":[{"family":"A"}],"birthDate":"1970-01-01","_birthDate":{"extension":[{"url":"http://x","valueCode":"y"}]},"maritalStatus":{"text":"m"},"contact":[{"name":{"text":"c"}}]}`).Is(201)
 	s.Put("/Observation/o", `{"resourceType":"Observation","id":"o","text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>"},"status":"final","code":{"text":"c"},"subject":{"reference":"Patient/p"},"valueString":"v","note":[{"text":"n"}],"component":[{"code":{"text":"k"},"valueString":"w","referenceRange":[{"text":"r"}]}]}`).Is(201)
 	for _, c := range []struct{ path, has, lacks string }{
-		{"/Patient/p?_elements=birthDate", "SUBSETTED birthDate _birthDate meta", "text identifier name contact"},
+		{"/Patient/p?_elements=birthDate", "SUBSETTED birthDate _birthDate meta", "text identifier name contact active"},
 		{"/Patient/p?_summary=true", "SUBSETTED identifier active name birthDate", "text contact maritalStatus"},
 		{"/Patient/p?_summary=text", "SUBSETTED text", "identifier name"},
 		{"/Patient/p?_summary=data", "SUBSETTED identifier contact", "text"},
