@@ -73,7 +73,7 @@ func (s *Service) batch(ctx context.Context, session *store.Session, req *Reques
 		if e != nil {
 			asked = e.req
 		}
-		trail = append(trail, entryFor(asked, results[i]))
+		trail = append(trail, entriesFor(asked, results[i])...)
 		i++
 	}
 	resp := s.bundleResponse(req, "batch-response", results)

@@ -125,6 +125,10 @@ func deleted(req *Request, changes []store.Change) *Response {
 		resp.Issues = []fhir.Issue{{Severity: fhir.SeverityInformation, Code: fhir.CodeInformational,
 			Diagnostics: fmt.Sprintf("%d resources were deleted", len(changes))}}
 	}
+	for i := range changes {
+		c := &changes[i]
+		resp.Entries = append(resp.Entries, Entry{Kind: Delete, Type: c.Type, ID: c.ID, Version: strconv.Itoa(c.Version), Status: resp.Status})
+	}
 	return resp
 }
 

@@ -38,7 +38,7 @@ type Response struct {
 	Err        error    // what went wrong, for the log; nil if nothing did
 
 	Rows    int     // resources in the answer, for the metrics
-	Entries []Entry // what a Bundle's entries did, for the audit trail
+	Entries []Entry // what a Bundle's entries did, and what a delete did to each resource, for the audit trail
 
 	// result is the resource that a write left behind, for references to it.
 	result reference
@@ -62,8 +62,11 @@ func (r *Response) Made() Entry {
 	return Entry{Type: r.result.Type, ID: r.result.ID, Version: r.Version, Status: r.Status}
 }
 
-// entryFor is the trail of a Bundle's entry; req is nil where it could not be read.
-func entryFor(req *Request, r *Response) Entry {
+// entriesFor is the trail of a Bundle's entry; req is nil where it could not be read.
+func entriesFor(req *Request, r *Response) []Entry {
+	if len(r.Entries) > 0 {
+		return r.Entries
+	}
 	e := Entry{Status: r.Status, Type: r.result.Type, ID: r.result.ID, Version: r.Version}
 	if req != nil {
 		e.Kind = req.Kind
@@ -71,7 +74,7 @@ func entryFor(req *Request, r *Response) Entry {
 			e.Type, e.ID = req.Type, req.ID
 		}
 	}
-	return e
+	return []Entry{e}
 }
 
 // Outcome is a Response with the given issues.

@@ -80,7 +80,7 @@ func (s *Service) transaction(ctx context.Context, session *store.Session, req *
 	}
 	resp := s.bundleResponse(req, "transaction-response", results)
 	for i, te := range b.entries {
-		resp.Entries = append(resp.Entries, entryFor(te.req, results[i]))
+		resp.Entries = append(resp.Entries, entriesFor(te.req, results[i])...)
 	}
 	return resp, nil
 }
@@ -90,7 +90,7 @@ func (s *Service) transaction(ctx context.Context, session *store.Session, req *
 func (b *txBundle) failed(err error) *Response {
 	resp := Failed(err)
 	for _, te := range b.entries {
-		resp.Entries = append(resp.Entries, Entry{Kind: te.req.Kind, Status: resp.Status, Type: te.req.Type, ID: te.req.ID})
+		resp.Entries = append(resp.Entries, entriesFor(te.req, &Response{Status: resp.Status})...)
 	}
 	return resp
 }

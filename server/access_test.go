@@ -166,6 +166,8 @@ func TestAudit(t *testing.T) {
 	s.Post("", transaction(entryOf("", `{"resourceType":"Basic","id":"b","code":{"text":"x"}}`, "PUT", "Basic/b"), entryOf("", "", "GET", "Patient/p"))).Is(200)
 	s.Post("", transaction(entryOf("", patient, "PUT", "Patient/p"), entryOf("", "", "GET", "Patient/missing"))).Is(400)
 	s.Delete("/Patient/" + id).Is(204)
+	s.Put("/Basic/c", `{"resourceType":"Basic","id":"c","code":{"text":"x"}}`).Is(201)
+	s.Delete("/Basic?_id=b,c").Is(204)
 	text := log.String()
 	for _, want := range []string{
 		`"action":"U","interaction":"update","type":"Patient","reference":"Patient/p","version":"1","status":201,"outcome":"success"`,
@@ -178,6 +180,8 @@ func TestAudit(t *testing.T) {
 		`"action":"D","interaction":"delete","type":"Patient","reference":"Patient/` + id + `"`,
 		`"action":"U","interaction":"update","type":"Patient","reference":"Patient/p","status":400,"outcome":"minor failure"`,
 		`"action":"R","interaction":"read","type":"Patient","reference":"Patient/missing","status":400,"outcome":"minor failure"`,
+		`"action":"D","interaction":"delete","type":"Basic","reference":"Basic/b","version":"2","status":204,"outcome":"success"`,
+		`"action":"D","interaction":"delete","type":"Basic","reference":"Basic/c","version":"2","status":204,"outcome":"success"`,
 		`"principal":"anonymous"`,
 	} {
 		if !strings.Contains(text, want) {
