@@ -76,6 +76,7 @@ func (s *Service) runSearch(ctx context.Context, r reader, a *askedSearch) (*Res
 		return nil, err
 	}
 	issues := append(notices(q, found), a.ignored...)
+	issues = append(issues, s.otherVersions(q, found, a.req.bases())...)
 	if q.Explain {
 		plans, err := r.ExplainSearch(ctx, q)
 		if err != nil {

@@ -1,6 +1,8 @@
 package search
 
 import (
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -123,6 +125,13 @@ func (q *Query) IncludeLimit() int { return q.limits.Includes }
 
 // HasIncludes tells whether the query asks for _include or _revinclude.
 func (q *Query) HasIncludes() bool { return len(q.includes) > 0 }
+
+// Follows tells whether the query follows references: by includes, chains or _has.
+func (q *Query) Follows() bool {
+	return q.HasIncludes() || slices.ContainsFunc(q.Applied, func(kv KV) bool {
+		return strings.Contains(kv.Name, ".") || strings.HasPrefix(kv.Name, "_has:")
+	})
+}
 
 // A Cursor is a position between two matches: the keys and rid of a row that a
 // statement returned. Its content is to be kept from the client's eyes and

@@ -321,3 +321,24 @@ func TestCapabilitiesFollowParameters(t *testing.T) {
 	reg.Remove(def.URL)
 	listed("removed", false)
 }
+
+// A reference with a version is followed to the resource as it is now; where that
+// is another version, the page says so.
+func TestSearchVersions(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	s.Put("/Patient/p", `{"resourceType":"Patient","id":"p","name":[{"family":"A"}]}`).Is(201)
+	s.Put("/Observation/o", `{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p/_history/1"}}`).Is(201)
+	says := func(query string, want bool) {
+		t.Helper()
+		a := s.Get("/Observation?_id=o" + query).Is(200).Has("Observation/o")
+		if got := strings.Contains(string(a.Body), "go to the resource as it is now"); got != want {
+			t.Errorf("%s: %s", query, a.Body)
+		}
+	}
+	says("&_include=Observation:subject", false)
+	s.Put("/Patient/p", `{"resourceType":"Patient","id":"p","name":[{"family":"B"}]}`).Is(200)
+	says("&_include=Observation:subject", true)
+	says("&subject:Patient.name=b", true)
+	says("", false)
+}
