@@ -167,6 +167,9 @@ func TestConcurrent(t *testing.T) {
 					if err := v.Registry().Changed("ValueSet", itoa(j%3), []byte(src)); err != nil {
 						t.Error(err)
 					}
+					if j%10 == 5 {
+						v.Forget()
+					}
 					continue
 				}
 				if n := len(errorsOf(v.Validate(context.Background(), doc, Request{}))); n != 1 {

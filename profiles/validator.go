@@ -134,6 +134,17 @@ func (v *Validator) current() *engine {
 	return e
 }
 
+// Forget drops what is compiled of definitions; it is compiled again when it is
+// asked for. It may be called at any time.
+func (v *Validator) Forget() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.engine.Store(nil)
+	v.core.coreTables.Clear()
+	v.core.typeKeys.Clear()
+	v.core.invariants.Clear()
+}
+
 // release clears a run for the next one.
 func (v *Validator) release(r *run) {
 	env := r.env // with its functions, which are the run's

@@ -24,7 +24,7 @@ func (k *knowledge) install(ctx context.Context, db *store.DB, service *interact
 	for _, p := range k.loaded {
 		lacking := k.all.Lacking(p)
 		whole := true
-		for names := range slices.Chunk(slices.Sorted(maps.Keys(lacking)), 500) {
+		for names := range slices.Chunk(slices.Sorted(maps.Keys(lacking)), atOnce) {
 			for _, kind := range []string{"transaction", "batch"} { // another server may be doing the same: then one by one
 				bundle, err := installation(kind, p, names, lacking, keepIDs)
 				if err != nil {
@@ -53,6 +53,10 @@ func (k *knowledge) install(ctx context.Context, db *store.DB, service *interact
 	}
 	return nil
 }
+
+// atOnce is how many resources of a package are stored in one transaction: what
+// is in work at the same time makes out most of the memory that a start takes.
+const atOnce = 50
 
 // installation is the Bundle that stores resources of a package.
 func installation(kind string, p *profiles.Package, names []string, resources map[string][]byte, keepIDs bool) ([]byte, error) {

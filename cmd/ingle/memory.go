@@ -19,8 +19,9 @@ const quietTime = 5 * time.Second
 const quietAlloc = 4 << 20
 
 // giveBack gives what the start and requests have left behind back to the system
-// once the server is idle, until ctx ends.
-func giveBack(ctx context.Context) {
+// once the server is idle, until ctx ends. forget is called the first time: it
+// drops what the start needed and may never be needed again.
+func giveBack(ctx context.Context, forget func()) {
 	debug.SetGCPercent(busyGC)
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	allocated := func() uint64 {
@@ -38,7 +39,11 @@ func giveBack(ctx context.Context) {
 		}
 		now := allocated()
 		if now-last < quietAlloc && now-freed >= quietAlloc {
+			if freed == 0 {
+				forget()
+			}
 			debug.FreeOSMemory()
+			unmapProgram()
 			freed = allocated()
 		}
 		last = now

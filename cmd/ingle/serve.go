@@ -103,7 +103,6 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 	for _, h := range others {
 		h.run(serving, &beside)
 	}
-	beside.Go(func() { giveBack(serving) })
 	defer func() { stop(); beside.Wait() }()
 	if c.Demo {
 		if err := loadDemo(ctx, own.db, own.service, base, out); err != nil && ctx.Err() == nil {
@@ -111,6 +110,14 @@ func serve(ctx context.Context, c *config.Config, out io.Writer) error {
 			return errors.Join(err, <-served)
 		}
 	}
+	beside.Go(func() {
+		giveBack(serving, func() { // the definitions that what was installed is validated by
+			own.known.validator.Forget()
+			for _, h := range others {
+				h.known.validator.Forget()
+			}
+		})
+	})
 	err = <-served
 	log.Info("stopped")
 	return err
