@@ -229,7 +229,11 @@ func (f *filterParser) comparison() (cond, error) {
 	how, ok := operators[op][kind]
 	if !ok {
 		f.at = opAt
-		return nil, f.fail("the operator " + op + " is not for parameters of type " + kind)
+		what := "parameters of type " + kind
+		if kind == "" {
+			what = path
+		}
+		return nil, f.fail("the operator " + op + " is not for " + what)
 	}
 	value = filterValue(kind, value)
 	if prefix, ok := strings.CutPrefix(how, "="); ok {
@@ -283,7 +287,8 @@ func (f *filterParser) linked(head string, bracket bool) (cond, error) {
 	})
 }
 
-// kind is the type of the parameter at the end of a path, "" where it is not known.
+// kind is the type of the parameter at the end of a path, "" where it has none that
+// operators go by.
 func (f *filterParser) kind(path string) string {
 	types := f.types
 	for {
@@ -297,6 +302,9 @@ func (f *filterParser) kind(path string) string {
 			sp := f.p.r.Param(t, code)
 			if sp == nil {
 				continue
+			}
+			if code == "_text" || code == "_content" { // words, of which only eq is known
+				return ""
 			}
 			if !chained {
 				return sp.Type

@@ -80,7 +80,7 @@ func (v *valueReader) tokenUnequal() (cond, error) {
 			continue
 		}
 		if hasSystem || sp.hasCoding || sp.hasCode {
-			return nil, v.fail(v.values[0], "ne compares identifiers and contact points by their value alone; not (%s eq …) finds what has no such one", v.p.current)
+			return nil, v.fail(v.values[0], "ne compares identifiers and contact points by their value alone; not (%s eq …) finds what has no such one", sp.Code)
 		}
 		other := cut(foldCode(code)) // among the texts that they are sorted by
 		parts = append(parts, &scan{rel: String, types: v.types, keys: []int64{sp.key}, order: rankOpen,

@@ -297,7 +297,8 @@ func (p *parser) term(ps []*Param, types []string, modifier, name, value string)
 	if modifier != "" && sp.Type == "composite" {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a composite parameter has no modifiers; ask for each of its parts", name)
 	}
-	if modifier != "" && !isType && !p.ownModifier(sp, modifier) && !slices.Contains(allowed[sp.Type], modifier) {
+	own := p.ownModifier(sp, modifier)
+	if modifier != "" && !isType && !own && !slices.Contains(allowed[sp.Type], modifier) {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: a parameter of type %s has no modifier :%s; it may have %s", name, sp.Type, modifier, modifiersOf(sp.Type))
 	}
 	if modifier == "identifier" {
@@ -309,6 +310,9 @@ func (p *parser) term(ps []*Param, types []string, modifier, name, value string)
 	values, err := p.values(name, value)
 	if err != nil {
 		return nil, err
+	}
+	if own { // clients do not know it
+		name = strings.TrimSuffix(name, ":"+modifier)
 	}
 	v := &valueReader{p: p, ps: ps, types: types, name: name, modifier: modifier, values: values}
 	switch sp.Type {

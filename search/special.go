@@ -78,14 +78,14 @@ func (p *parser) lastUpdatedCond(types []string, modifier, name, value string) (
 	if modifier == "missing" {
 		return neverMissing(name, value)
 	}
-	if modifier != "" {
+	if modifier != "" && (modifier != "overlaps" || p.inFilter == 0) {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: _lastUpdated has no modifier but :missing", name)
 	}
 	values, err := p.values(name, value)
 	if err != nil {
 		return nil, err
 	}
-	v := &valueReader{p: p, name: name}
+	v := &valueReader{p: p, name: name, modifier: modifier}
 	var parts []cond
 	for _, one := range values {
 		d, err := v.dateValue(one)
