@@ -11,8 +11,8 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 RACE ?= -race
 TEST ?= ./...
 TESTFLAGS ?=
-# Packages with long sweeps on one goroutine, over official examples and vectors. The race detector sees a part of each
-# sweep (testdata.Race), so they run once more without it.
+# Packages with long sweeps on one goroutine, over official examples and vectors. The race detector sees a part of them
+# (testdata.Race), so they run once more without it.
 SWEEPS = ./fhir/... ./fhirpath/... ./internal/definitions ./profiles/...
 
 .PHONY: help run build test test-long lint bench generate docker clean
@@ -29,7 +29,7 @@ build: ## build bin/ingle, a static binary
 test: ## run all tests on a real PostgreSQL, with the race detector (TEST=./store for one package)
 	@if [ -n '$(RACE)' ] && ! command -v "$$($(GO) env CC)" >/dev/null; then \
 		echo 'The race detector needs a C compiler (gcc or clang). Install one, or run: make test RACE=' >&2; exit 1; fi
-	$(GO) test $(RACE) -timeout 20m $(TESTFLAGS) $(TEST)
+	GORACE="atexit_sleep_ms=100 $$GORACE" $(GO) test $(RACE) -timeout 20m $(TESTFLAGS) $(TEST)
 	@if [ -n '$(RACE)' ] && [ '$(TEST)' = ./... ]; then set -x; $(GO) test -timeout 20m $(TESTFLAGS) $(SWEEPS); fi
 
 test-long: ## the long forms of the tests: crashes, random searches, fuzzing (hours)

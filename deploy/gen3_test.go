@@ -18,6 +18,7 @@ import (
 	"ingle/authz/arboristtest"
 	"ingle/internal/config"
 	"ingle/internal/pgtest"
+	"ingle/internal/testdata"
 )
 
 const gen3Compose = "docker-compose.gen3.yml"
@@ -100,7 +101,9 @@ func TestGen3Guide(t *testing.T) {
 	arborist := arboristtest.Start(t, arboristtest.NewIssuer(t))
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "ingle")
-	run(t, "..", nil, "go", "build", "-o", binary, "./cmd/ingle")
+	if err := testdata.Build(binary); err != nil {
+		t.Fatal(err)
+	}
 	run(t, ".", []string{"ARBORIST=" + arborist.URL}, "sh", "gen3/seed.sh")
 	run(t, ".", []string{"ARBORIST=" + arborist.URL}, "sh", "gen3/seed.sh") // once more is harmless
 

@@ -38,12 +38,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	out := filepath.Join(dir, "ingle-under-test")
-	cmd := exec.Command("go", "build", "-o", out, "./cmd/ingle")
-	cmd.Dir = testdata.Root()
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the program: %w: %s", err, text)
-	}
-	return out, nil
+	return out, testdata.Build(out)
 })
 
 func TestMain(m *testing.M) {
