@@ -59,11 +59,7 @@ func (r *reader) Search(ctx context.Context, q *search.Query) (*SearchPage, erro
 	if q.Total == search.TotalAccurate {
 		return page, r.pageWithTotal(ctx, q, v, st, page)
 	}
-	rows, err := r.q.Query(ctx, st.SQL, v.planned(st)...)
-	if err != nil {
-		return nil, domain(ctx, fmt.Errorf("search: %w", err))
-	}
-	if err := r.fill(ctx, q, st, rows, page); err != nil {
+	if err := r.page(ctx, q, v, st, page); err != nil {
 		return nil, domain(ctx, fmt.Errorf("search: %w", err))
 	}
 	if q.Total == search.TotalEstimate {
@@ -86,6 +82,40 @@ func (v *visible) planned(st *search.Statement) []any {
 		return st.Args
 	}
 	return append([]any{pgx.QueryExecModeCacheDescribe}, st.Args...)
+}
+
+// planOnce has what follows in its transaction planned for all values alike.
+// PostgreSQL would plan for the values each time where that promises to cost a
+// little less to run, however long the planning takes.
+const planOnce = "SELECT set_config('plan_cache_mode', 'force_generic_plan', true)"
+
+// page reads a page.
+func (r *reader) page(ctx context.Context, q *search.Query, v *visible, st *search.Statement, page *SearchPage) error {
+	if _, tx := r.q.(pgx.Tx); tx || !v.once(st) {
+		rows, err := r.q.Query(ctx, st.SQL, v.planned(st)...)
+		if err != nil {
+			return err
+		}
+		return r.fill(ctx, q, st, rows, page)
+	}
+	b := &pgx.Batch{}
+	b.Queue(planOnce)
+	b.Queue(st.SQL, st.Args...)
+	res := r.q.SendBatch(ctx, b)
+	err := func() error {
+		if _, err := res.Exec(); err != nil {
+			return err
+		}
+		rows, err := res.Query()
+		if err != nil {
+			return err
+		}
+		return r.fill(ctx, q, st, rows, page)
+	}()
+	if closeErr := res.Close(); err == nil {
+		err = closeErr
+	}
+	return err
 }
 
 // Match returns up to limit matches of a query, without order, includes or
@@ -203,7 +233,7 @@ func (r *reader) pageWithTotal(ctx context.Context, q *search.Query, v *visible,
 	planned := func(once bool) { // a pipeline prepares all its statements
 		mode := "force_custom_plan"
 		if once {
-			mode = "auto"
+			mode = "force_generic_plan"
 		}
 		b.Queue("SET LOCAL plan_cache_mode = " + mode)
 	}
