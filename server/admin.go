@@ -13,15 +13,12 @@ import (
 	"ingle/interaction"
 )
 
-// Administration is what administrators may ask, by path and method. It answers
-// with what is sent as JSON, or nil for 204.
+// Administration is what administrators may ask, by path (below "/admin/") and
+// method. It answers with what is sent as JSON, or nil for 204.
 type Administration map[string]map[string]func(r *http.Request, caller authz.Scope) (any, error)
 
-// adminPath is above the paths of every Administration.
-const adminPath = "/admin/"
-
-// Administrators answers administrators, and nobody else, below /admin/. It is for
-// Config.Wrap.
+// Administrators answers administrators, and nobody else, at the paths of all of
+// these. It is for Config.Wrap.
 func Administrators(resolver *authz.Resolver, all ...Administration) func(http.Handler) http.Handler {
 	routes := Administration{}
 	for _, a := range all {
@@ -29,16 +26,13 @@ func Administrators(resolver *authz.Resolver, all ...Administration) func(http.H
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !strings.HasPrefix(r.URL.Path, adminPath) {
+			methods, there := routes[r.URL.Path]
+			if !there {
 				next.ServeHTTP(w, r)
 				return
 			}
 			x := exchangeOf(r)
-			x.path, x.deed = adminPath, newDeed(r.Method)
-			methods, there := routes[r.URL.Path]
-			if there {
-				x.path = r.URL.Path
-			}
+			x.path, x.deed = r.URL.Path, newDeed(r.Method)
 			var out any
 			caller, err := administrator(resolver, r)
 			if paced := x.pace(w, x.principal); paced != nil {
@@ -48,7 +42,9 @@ func Administrators(resolver *authz.Resolver, all ...Administration) func(http.H
 				if answer := methods[r.Method]; answer != nil {
 					out, err = answer(r, caller)
 				} else {
-					err = unasked(slices.Sorted(maps.Keys(methods)), r.Method)
+					e := fhir.Errorf(http.StatusMethodNotAllowed, fhir.CodeNotSupported, "%s is not supported here", r.Method)
+					e.Allow = slices.Sorted(maps.Keys(methods))
+					err = e
 				}
 			}
 			w.Header().Set("Cache-Control", "no-store")
@@ -66,16 +62,6 @@ func Administrators(resolver *authz.Resolver, all ...Administration) func(http.H
 			_ = e.Encode(out) // the client went away
 		})
 	}
-}
-
-// unasked is the error for a path with other methods, or none at all.
-func unasked(allowed []string, method string) error {
-	if len(allowed) == 0 {
-		return fhir.Errorf(http.StatusNotFound, fhir.CodeNotFound, "there is nothing at this path")
-	}
-	e := fhir.Errorf(http.StatusMethodNotAllowed, fhir.CodeNotSupported, "%s is not supported here", method)
-	e.Allow = allowed
-	return e
 }
 
 // administrator is the scope of a caller who is one.
