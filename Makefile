@@ -26,11 +26,11 @@ run: build ## build and run the server with the demo cohort on http://127.0.0.1:
 build: ## build bin/ingle, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ingle ./cmd/ingle
 
-test: ## run all tests on a real PostgreSQL, with the race detector (TEST=./store for one package)
+test: ## run all tests on a real PostgreSQL, with the race detector (TEST=./store for one package; `make lint` vets)
 	@if [ -n '$(RACE)' ] && ! command -v "$$($(GO) env CC)" >/dev/null; then \
 		echo 'The race detector needs a C compiler (gcc or clang). Install one, or run: make test RACE=' >&2; exit 1; fi
-	GORACE="atexit_sleep_ms=100 $$GORACE" $(GO) test $(RACE) -timeout 20m $(TESTFLAGS) $(TEST)
-	@if [ -n '$(RACE)' ] && [ '$(TEST)' = ./... ]; then set -x; $(GO) test -timeout 20m $(TESTFLAGS) $(SWEEPS); fi
+	GORACE="atexit_sleep_ms=100 $$GORACE" $(GO) test $(RACE) -vet=off -timeout 20m $(TESTFLAGS) $(TEST)
+	@if [ -n '$(RACE)' ] && [ '$(TEST)' = ./... ]; then set -x; $(GO) test -vet=off -timeout 20m $(TESTFLAGS) $(SWEEPS); fi
 
 test-long: ## the long forms of the tests: crashes, random searches, fuzzing (hours)
 	INGLE_LONG=1 $(GO) test -timeout 6h -p 1 $(TESTFLAGS) $(TEST)
