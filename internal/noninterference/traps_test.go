@@ -183,11 +183,11 @@ func TestPageLinksOfAnother(t *testing.T) {
 	s.as(s.admin, "PUT", "/Patient/third", resource("Patient", "third", "a", "")).Is(201)
 	next := s.as(s.alice, "GET", "/Patient?_count=1", "").Is(200).Link("next")
 	s.as(s.alice, "GET", next, "").Is(200)
-	s.as(s.bob, "GET", next, "").Is(404).Lacks("Known")
-	s.as(s.alice, "GET", strings.Replace(next, "_count=1", "_count=1&birthdate=1990", 1), "").Is(404)
-	s.as(s.alice, "GET", strings.Replace(next, "/Patient?", "/Observation?", 1), "").Is(404)
+	s.as(s.bob, "GET", next, "").Is(400).Lacks("Known")
+	s.as(s.alice, "GET", strings.Replace(next, "_count=1", "_count=1&birthdate=1990", 1), "").Is(400)
+	s.as(s.alice, "GET", strings.Replace(next, "/Patient?", "/Observation?", 1), "").Is(400)
 	history := s.as(s.alice, "GET", "/_history?_count=1", "").Is(200).Link("next")
-	s.as(s.bob, "GET", history, "").Is(404)
+	s.as(s.bob, "GET", history, "").Is(400)
 }
 
 func TestConditionalOnHidden(t *testing.T) {
