@@ -54,21 +54,24 @@ func (s *Service) sealCursor(c cursor, bound []byte) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(s.seal.Seal(nonce, nonce, plain, bound)), nil
 }
 
-// openCursor reads a cursor's text. What is no cursor is a 400. For one that was
-// changed, or was made for another caller or query, there is no page: a 404.
+// openCursor reads a cursor's text. What was changed, or was made for another
+// caller or query, is a 400.
 func (s *Service) openCursor(text string, bound []byte) (*cursor, error) {
+	bad := func() error {
+		return fhir.Errorf(400, fhir.CodeValue, "the page link is not valid: it was changed, or it belongs to another caller or another query; begin with the first page")
+	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	n := s.seal.NonceSize()
 	if err != nil || len(raw) < n {
-		return nil, fhir.Errorf(400, fhir.CodeValue, "%s is not the text of a page link; begin with the first page", cursorParam)
+		return nil, bad()
+	}
+	plain, err := s.seal.Open(nil, raw[:n], raw[n:], bound)
+	if err != nil {
+		return nil, bad()
 	}
 	c := &cursor{}
-	plain, err := s.seal.Open(nil, raw[:n], raw[n:], bound)
-	if err == nil {
-		err = json.Unmarshal(plain, c)
-	}
-	if err != nil {
-		return nil, fhir.Errorf(404, fhir.CodeNotFound, "there is no such page: the link was changed, or it belongs to another caller or another query; begin with the first page")
+	if err := json.Unmarshal(plain, c); err != nil {
+		return nil, bad()
 	}
 	return c, nil
 }

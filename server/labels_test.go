@@ -156,6 +156,6 @@ func TestCursorsAreBoundToTheCaller(t *testing.T) {
 		s.Post("/Patient/_search", "_count=2", append(as("ann"), "Content-Type", "application/x-www-form-urlencoded")...).Is(200).Link("next"),
 	} {
 		s.Get(link, as("ann")...).Is(200)
-		s.Get(link, as("twin")...).Is(404)
+		s.Get(link, as("twin")...).Is(400)
 	}
 }

@@ -187,12 +187,8 @@ func TestCursors(t *testing.T) {
 			s.Delete("/Patient?family=family1&_cursor=" + cursor).Is(400)
 			continue
 		}
-		want, says := 404, "no such page"
-		if name == "cut" || name == "not base64" || name == "empty" {
-			want, says = 400, "page link"
-		}
-		if a := s.Get(target); a.Status != want || !strings.Contains(string(a.Is(want).Body), says) {
-			t.Errorf("%s: %d %s", name, a.Status, a.Body)
+		if a := s.Get(target).Is(400); !strings.Contains(string(a.Body), "page link") {
+			t.Errorf("%s: %s", name, a.Body)
 		}
 	}
 	// of a POST: the link holds the query, sealed
@@ -208,7 +204,7 @@ func TestCursors(t *testing.T) {
 	if got := append(post.IDs("match"), second.IDs("match")...); len(got) != 4 || second.Link("next") != "" {
 		t.Errorf("%v", got)
 	}
-	s.Get(strings.Replace(link, "/Patient?", "/Practitioner?", 1)).Is(404)
+	s.Get(strings.Replace(link, "/Patient?", "/Practitioner?", 1)).Is(400)
 	// what is about the encoding goes along
 	if l := s.Get("/Patient?_count=2&_pretty=true&_format=json").Is(200).Link("next"); !strings.Contains(l, "_pretty=true") || !strings.Contains(l, "_format=json") {
 		t.Errorf("next %s", l)
