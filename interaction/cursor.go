@@ -58,7 +58,7 @@ func (s *Service) sealCursor(c cursor, bound []byte) (string, error) {
 // caller or query, is a 400.
 func (s *Service) openCursor(text string, bound []byte) (*cursor, error) {
 	bad := func() error {
-		return fhir.Errorf(400, fhir.CodeValue, "the page link is not valid: it was changed, or it belongs to another caller or another query; begin with the first page")
+		return fhir.Errorf(400, fhir.CodeValue, "%s: the page link is not valid: it was changed, or it belongs to another caller or another query; begin with the first page", cursorParam)
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	n := s.seal.NonceSize()
