@@ -14,9 +14,9 @@ import (
 )
 
 // TestOracle asks random searches and compares sets, orders, totals and pages
-// with the oracle: 600 of them, 20,000 with INGLE_LONG=1.
+// with the oracle: 1,000 of them, 20,000 with INGLE_LONG=1.
 func TestOracle(t *testing.T) {
-	n := 600
+	n := 1000
 	if os.Getenv("INGLE_LONG") != "" {
 		n = 20000
 	}
@@ -49,7 +49,7 @@ func wordy(t *testing.T) *Registry {
 // reads a row beyond the scope anywhere (a chain, _has, a sort key, a total, an
 // include) would tell.
 func TestScope(t *testing.T) {
-	n := 200
+	n := 300
 	if os.Getenv("INGLE_LONG") != "" {
 		n = 5000
 	}

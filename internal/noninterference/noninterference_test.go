@@ -10,9 +10,9 @@ import (
 )
 
 // TestNonInterference asks random requests of both servers of every kind of
-// user: 1,050 of them, 50,000 with INGLE_LONG=1.
+// user: 2,100 of them, 50,000 with INGLE_LONG=1.
 func TestNonInterference(t *testing.T) {
-	n := 1050
+	n := 2100
 	if os.Getenv("INGLE_LONG") != "" {
 		n = 50_000
 	}
