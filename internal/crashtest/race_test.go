@@ -62,6 +62,7 @@ next:
 // resources if none exists (R4 http.html#ccreate), alone and in transactions:
 // there must be exactly one for each key.
 func TestConditionalCreates(t *testing.T) {
+	t.Parallel()
 	keys, requests := 20, 1200
 	if long {
 		keys, requests = 1000, 100_000
@@ -134,6 +135,7 @@ func TestConditionalCreates(t *testing.T) {
 // TestCrossingTransactions lets transactions of two servers change the same few
 // resources in every order. Some meet; each is carried out wholly or refused with 409 or 503.
 func TestCrossingTransactions(t *testing.T) {
+	t.Parallel()
 	requests := 600
 	if long {
 		requests = 20_000

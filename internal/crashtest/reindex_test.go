@@ -11,6 +11,7 @@ import (
 // parameter: another takes over from where it was, no search is answered in
 // part meanwhile, and in the end it finds every resource.
 func TestKillWhileBuilding(t *testing.T) {
+	t.Parallel()
 	_, url := startDurable(t)
 	server := newChild(t, url)
 	if err := server.start(); err != nil {
