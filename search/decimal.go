@@ -78,9 +78,14 @@ func (n interval) on(s *scan, more func(c *compilation, a string) string) {
 	case eq:
 		s.order = rankBounded
 	case gt, ge, ap:
-		// Points by their one value, ranges by their end.
+		// Points by their one value, ranges by their end. A range that begins in the interval is
+		// found both ways; only where nothing tells them apart later, it is left out here.
 		point := func(c *compilation, a string) string {
-			return and(n.sql(c, a+".lo", a+".lo"), a+".lo = "+a+".hi", also(c, a))
+			apart := ""
+			if s.unique {
+				apart = a + ".lo = " + a + ".hi"
+			}
+			return and(n.sql(c, a+".lo", a+".lo"), apart, also(c, a))
 		}
 		span := func(c *compilation, a string) string {
 			return and(a+".lo <> "+a+".hi", n.sql(c, a+".lo", a+".hi"), also(c, a))

@@ -167,7 +167,7 @@ func (r *Registry) tryPlant(t *typeIndex, p *Param) error {
 // oneRow tells that a value of the parameter makes one row, not several.
 func (p *Param) oneRow() bool {
 	switch p.Type {
-	case "date", "number", "quantity": // of a quantity one under each key
+	case "date", "number":
 		return true
 	case "token":
 		return !p.hasCoding && !p.hasIdent

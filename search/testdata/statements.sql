@@ -124,7 +124,7 @@ SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.
 ### Observation?code-value-quantity=http://loinc.org|1-1$gt5|http://unitsofmeasure.org|mg
 SELECT 0::int2 AS mode, x5.rid, x5.rtype, x5.fhir_id, x5.version, x5.lu, coalesce(x5.body_text, x5.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM (
 SELECT rid, k1 FROM (
-(SELECT DISTINCT d1.rid AS rid, d1.lo AS k1 FROM (SELECT * FROM idx_quantity) AS d1 WHERE d1.k = $2::int8 AND d1.lo > $3::text::numeric AND d1.lo = d1.hi AND d1.unit = $4::int8 AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_quantity) AS o2 WHERE o2.rid = d1.rid AND o2.k = $2::int8 AND o2.hi > $3::text::numeric AND o2.unit = $4::int8 AND o2.hi > d1.lo OFFSET 0) ORDER BY d1.lo DESC, d1.rid DESC LIMIT $1::int8)
+(SELECT DISTINCT d1.rid AS rid, d1.lo AS k1 FROM (SELECT * FROM idx_quantity) AS d1 WHERE d1.k = $2::int8 AND d1.lo > $3::text::numeric AND d1.unit = $4::int8 AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_quantity) AS o2 WHERE o2.rid = d1.rid AND o2.k = $2::int8 AND o2.hi > $3::text::numeric AND o2.unit = $4::int8 AND o2.hi > d1.lo OFFSET 0) ORDER BY d1.lo DESC, d1.rid DESC LIMIT $1::int8)
 UNION
 (SELECT DISTINCT d3.rid AS rid, d3.hi AS k1 FROM (SELECT * FROM idx_quantity) AS d3 WHERE d3.k = $2::int8 AND d3.lo <> d3.hi AND d3.hi > $3::text::numeric AND d3.unit = $4::int8 AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_quantity) AS o4 WHERE o4.rid = d3.rid AND o4.k = $2::int8 AND o4.hi > $3::text::numeric AND o4.unit = $4::int8 AND o4.hi > d3.hi OFFSET 0) ORDER BY d3.hi DESC, d3.rid DESC LIMIT $1::int8)
 ) u ORDER BY u.k1 DESC, u.rid DESC LIMIT $1::int8
