@@ -24,7 +24,6 @@ func TestRemoteTerminology(t *testing.T) {
 	t.Parallel()
 	const system = "http://example.org/far"
 	farURL := served(t)
-	far, stopFar := start(t, farURL)
 	file := filepath.Join(t.TempDir(), "codes.csv")
 	if err := os.WriteFile(file, []byte("code,display,parent,kind\na,Alpha,,x\nb,Beta,a,y\nc,Gamma,b,y\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -39,6 +38,7 @@ func TestRemoteTerminology(t *testing.T) {
 	if err := imports.ExecuteContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	far, stopFar := start(t, farURL) // one that runs already hears of an import within two seconds
 
 	target, err := neturl.Parse(strings.TrimSuffix(far, "/fhir"))
 	if err != nil {
