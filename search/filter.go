@@ -272,10 +272,9 @@ func (f *filterParser) linked(head string, bracket bool) (cond, error) {
 			if err != nil {
 				return nil, err
 			}
-			if f.blank(); !strings.HasPrefix(f.src[f.at:], "].") {
-				return nil, f.fail("a closing bracket is expected, and a point behind it")
+			if err := f.closing(); err != nil {
+				return nil, err
 			}
-			f.at += len("].")
 			parts = append(parts, k)
 		}
 		k, err := f.comparison()
@@ -285,6 +284,15 @@ func (f *filterParser) linked(head string, bracket bool) (cond, error) {
 		end = max(end, f.at)
 		return both(append(parts, k)), nil
 	})
+}
+
+// closing takes the end of a bracket and the point behind it.
+func (f *filterParser) closing() error {
+	if f.blank(); !strings.HasPrefix(f.src[f.at:], "].") {
+		return f.fail("a closing bracket is expected, and a point behind it")
+	}
+	f.at += len("].")
+	return nil
 }
 
 // kind is the type of the parameter at the end of a path, "" where it has none that

@@ -42,10 +42,9 @@ func (f *filterParser) ofElement(e *filterElement) (cond, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.blank(); !strings.HasPrefix(f.src[f.at:], "].") {
-		return nil, f.fail("a closing bracket is expected, and a point behind it")
+	if err := f.closing(); err != nil {
+		return nil, err
 	}
-	f.at += len("].")
 	if err := f.child(e, values); err != nil {
 		return nil, err
 	}

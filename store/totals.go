@@ -32,8 +32,10 @@ type total struct {
 // state could come to a snapshot that it had before.
 const totalAge = 10 * time.Minute
 
-// snapshotNow names the snapshot of a statement; a server that takes another's place has another start time.
-const snapshotNow = "pg_current_snapshot()::text || ' ' || extract(epoch FROM pg_postmaster_start_time())"
+// snapshotNow names the snapshot of a statement; a server that takes another's place
+// has another start time. A standby does not tell which transactions are under way: there
+// no two snapshots have one name.
+const snapshotNow = "CASE WHEN pg_is_in_recovery() THEN clock_timestamp()::text ELSE pg_current_snapshot()::text || ' ' || extract(epoch FROM pg_postmaster_start_time()) END"
 
 func newTotals(n int) (totals, error) {
 	if n <= 0 {
@@ -74,7 +76,7 @@ func (v *visible) remembering(st *search.Statement) *remembering {
 	}
 	r.once = r.once || have.snapshot != "" // it is likely to hold
 	n := len(st.Args)
-	r.sql = fmt.Sprintf("SELECT %s, CASE WHEN %[1]s = $%d::text THEN $%d::int8 ELSE (%s) END", snapshotNow, n+1, n+2, st.SQL)
+	r.sql = fmt.Sprintf("SELECT %s, CASE WHEN (%[1]s) = $%d::text THEN $%d::int8 ELSE (%s) END", snapshotNow, n+1, n+2, st.SQL)
 	r.args = append(st.Args[:n:n], have.snapshot, int64(have.n))
 	return r
 }
