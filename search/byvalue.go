@@ -42,9 +42,9 @@ func (s *scan) value(a string) string {
 	return a + ".hi" // a point's is its beginning as well
 }
 
-// hitsByValue is the CTE of a page in the order of value. Each key and each arm
+// hitsByValue are the hits of a page in the order of value. Each key and each arm
 // of the range is a stream of its own index, in order.
-func (c *compilation) hitsByValue(s *scan, limit int) (with string, keys []sortColumn) {
+func (c *compilation) hitsByValue(s *scan, limit int) (selects []string, keys []sortColumn) {
 	n := c.arg(int64(limit))
 	key := sortColumn{desc: s.falls(), sqlType: map[Relation]string{Date: "int8", Quantity: "numeric", String: "text"}[s.rel]}
 	if cur := c.q.Cursor; cur != nil {
@@ -78,16 +78,24 @@ func (c *compilation) hitsByValue(s *scan, limit int) (with string, keys []sortC
 				other, o := c.from(s.rel, s.types, "o")
 				where = and(where, "NOT EXISTS (SELECT 1 FROM "+other+" WHERE "+and(o+".rid = "+at.rid, c.keyed(s, o), s.where(c, o), s.value(o)+before+value)+" OFFSET 0)")
 			}
+			labels, labelled := "", ""
+			if s.rel == Quantity && s.values[i] == "lo" {
+				labels, labelled = c.labelByLabel(a)
+			}
 			from, where := c.add(item, where, at, rest)
-			part := c.ordered(from, and(where, c.beyond([]string{value}, keys, at.rid)), at.rid, []string{value}, keys, keys, n)
+			part := c.ordered(from, and(where, labelled, c.beyond([]string{value}, keys, at.rid)), at.rid, []string{value}, keys, keys, n)
 			if !once {
 				part = "SELECT DISTINCT" + strings.TrimPrefix(part, "SELECT")
+			}
+			if labels != "" {
+				l := c.next("l")
+				part = "SELECT " + l + ".rid, " + l + ".k1 FROM " + labels + " CROSS JOIN LATERAL (" + part + ") " + l + " ORDER BY " + c.pageOrder(l, keys) + " LIMIT " + n
 			}
 			parts = append(parts, part)
 		}
 	}
 	if len(parts) == 1 {
-		return "hit AS MATERIALIZED (\n" + parts[0] + "\n)", keys
+		return parts, keys
 	}
-	return "hit AS MATERIALIZED (\nSELECT rid, k1 FROM (\n(" + strings.Join(parts, ")\nUNION\n(") + ")\n) u ORDER BY " + c.pageOrder("u", keys) + " LIMIT " + n + "\n)", keys
+	return []string{"SELECT rid, k1 FROM (\n(" + strings.Join(parts, ")\nUNION\n(") + ")\n) u ORDER BY " + c.pageOrder("u", keys) + " LIMIT " + n}, keys
 }

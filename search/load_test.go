@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,14 @@ func (s scoped) From(rel Relation, types []string, alias string, args *Args) str
 		return s.tables.From(rel, types, alias, args)
 	}
 	return "(" + rowsOf(rel, types, "label = ANY("+args.Add(s.labels)+")") + ") AS " + alias
+}
+
+// Labels implements FewLabels as the store does.
+func (s scoped) Labels() []int32 {
+	if len(s.labels) > 8 || slices.Contains(s.labels, 0) {
+		return nil
+	}
+	return s.labels
 }
 
 // world is a database with resources in it, and the same resources in memory.

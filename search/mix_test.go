@@ -71,7 +71,7 @@ func TestPlans(t *testing.T) {
 func (w *world) noSeqScans(t *testing.T, searches []string) {
 	t.Helper()
 	rep := w.samples()
-	for _, src := range []Source{tables{w.links}, scoped{tables{w.links}, []int32{0, 7}}} {
+	for _, src := range []Source{tables{w.links}, scoped{tables{w.links}, []int32{0, 7}}, scoped{tables{w.links}, []int32{3, 7}}} {
 		w.src = src
 		for _, text := range searches {
 			text = rep.Replace(text)

@@ -75,13 +75,10 @@ func (c *compilation) drivers(p plan, ordered bool) []arm {
 	return arms
 }
 
-// labelByLabel follows the rows of a token under each label of a caller with few
-// by themselves: under the key alone a page would lie behind the rows of all
-// others.
-func (c *compilation) labelByLabel(p plan, arms []arm) []arm {
-	s, ok := p.driver.(*scan)
-	few, fine := c.src.(FewLabels)
-	if !ok || !fine || s.rel != Token || len(p.rest) > 0 || len(few.Labels()) == 0 {
+// tokensByLabel follows the rows of a token under each label by themselves, where
+// the token alone is what a search asks for.
+func (c *compilation) tokensByLabel(p plan, arms []arm) []arm {
+	if s, ok := p.driver.(*scan); !ok || s.rel != Token || len(p.rest) > 0 {
 		return arms
 	}
 	for i := range arms {
@@ -89,15 +86,29 @@ func (c *compilation) labelByLabel(p plan, arms []arm) []arm {
 		if !a.byRID {
 			continue
 		}
-		token, l := strings.TrimSuffix(a.at.rid, ".rid"), c.next("v")
-		a.where = and(a.where, token+".label = "+l+".label", token+".label <> 0")
-		each := "unnest(" + c.arg(few.Labels()) + ") AS " + l + "(label)"
+		each, under := c.labelByLabel(strings.TrimSuffix(a.at.rid, ".rid"))
+		if each == "" {
+			return arms
+		}
 		if a.spread != "" {
 			each = a.spread + " CROSS JOIN " + each
 		}
-		a.spread = each
+		a.where, a.spread = and(a.where, under), each
 	}
 	return arms
+}
+
+// labelByLabel is a FROM item with the labels of a caller with few, and the condition
+// that a row is under one of them; both "" for other callers. Rows are then followed
+// under each label in its own order: under the key alone a page would lie behind the
+// rows of everybody.
+func (c *compilation) labelByLabel(alias string) (item, under string) {
+	few, ok := c.src.(FewLabels)
+	if !ok || len(few.Labels()) == 0 {
+		return "", ""
+	}
+	l := c.next("v")
+	return "unnest(" + c.arg(few.Labels()) + ") AS " + l + "(label)", and(alias+".label = "+l+".label", alias+".label <> 0")
 }
 
 // maxSplit is how many ways of a chain are looked at each on its own.

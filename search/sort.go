@@ -113,8 +113,8 @@ func (c *compilation) sortColumns() []sortColumn {
 	return keys
 }
 
-// sortedHits is the CTE of a page in the order of _sort.
-func (c *compilation) sortedHits(limit int) (with string, keys []sortColumn) {
+// sortedHits are the hits of a page in the order of _sort.
+func (c *compilation) sortedHits(limit int) (selects []string, keys []sortColumn) {
 	q := c.q
 	n := c.arg(int64(limit))
 	keys = c.sortColumns()
@@ -124,10 +124,10 @@ func (c *compilation) sortedHits(limit int) (with string, keys []sortColumn) {
 		return c.sortedByCode(p, keys, n), keys
 	}
 	if p.selective || first.by.kind != "mark" && first.by.kind != "lu" {
-		return c.sortedAll(p, keys, n), keys
+		return []string{c.sortedAll(p, keys, n)}, keys
 	}
 	if first.by.kind == "lu" {
-		return c.sortedByColumn(p, keys, n), keys
+		return []string{c.sortedByColumn(p, keys, n)}, keys
 	}
 	return c.sortedTwice(p, keys, n), keys
 }
@@ -189,7 +189,7 @@ func (c *compilation) sortedAll(p plan, keys []sortColumn, n string) string {
 		from += item
 	}
 	where = and(where, c.beyond(exprs, keys, at.rid))
-	return "hit AS MATERIALIZED (\n" + c.ordered(from, where, at.rid, exprs, keys, keys, n) + "\n)"
+	return c.ordered(from, where, at.rid, exprs, keys, keys, n)
 }
 
 // sortedByColumn sorts by _lastUpdated first, which is a column of every resource.
@@ -206,7 +206,7 @@ func (c *compilation) sortedByColumn(p plan, keys []sortColumn, n string) string
 		from, exprs = from+item, append(exprs, e)
 	}
 	where = and(where, c.beyond(exprs, keys, at.rid))
-	return "hit AS MATERIALIZED (\n" + c.ordered(from, where, at.rid, exprs, keys, keys, n) + "\n)"
+	return c.ordered(from, where, at.rid, exprs, keys, keys, n)
 }
 
 // add puts the terms of a plan beside a FROM item that holds each resource once.
@@ -229,13 +229,9 @@ func (c *compilation) add(from, where string, at row, p plan) (string, string) {
 
 // sortedTwice streams the resources that have a value for the first key from
 // its index, and only if they do not fill the page those that have none.
-func (c *compilation) sortedTwice(p plan, keys []sortColumn, n string) string {
+func (c *compilation) sortedTwice(p plan, keys []sortColumn, n string) []string {
 	p, same := p.takeSame(c.q.Sort[0].by)
 	cur := c.q.Cursor
-	back := cur != nil && cur.Back
-	// gate lets the second SELECT run only where the first leaves room.
-	gate := "(SELECT count(*) FROM hit1) < " + n
-	left := "greatest(" + n + " - (SELECT count(*) FROM hit1), 0)"
 	with := func(limit string) string {
 		s := c.q.Sort[0].by
 		item, x := c.from(s.rel, c.q.restrict(), "d")
@@ -256,7 +252,7 @@ func (c *compilation) sortedTwice(p plan, keys []sortColumn, n string) string {
 			where = and(where, c.beyond(exprs, have, at.rid))
 		}
 		if limit != n {
-			where = and(where, gate)
+			where = and(where, gate(n))
 		}
 		return c.ordered(from, where, at.rid, exprs, have, keys, limit)
 	}
@@ -282,26 +278,37 @@ func (c *compilation) sortedTwice(p plan, keys []sortColumn, n string) string {
 			where = and(where, c.beyondFrom(exprs, keys, at.rid, 1))
 		}
 		if limit != n {
-			where = and(where, gate)
+			where = and(where, gate(n))
 		}
 		return c.ordered(from, where, at.rid, exprs, keys, keys, limit)
 	}
-	union := func(a, b string) string {
-		return "hit1 AS MATERIALIZED (\n" + a + "\n), hit2 AS MATERIALIZED (\n" + b + "\n), hit AS MATERIALIZED (SELECT * FROM hit1 UNION ALL SELECT * FROM hit2)"
+	if same != nil { // nothing matches that has no value
+		return []string{with(n)}
 	}
+	return c.valuesFirst(keys[0], n, with, without)
+}
+
+// valuesFirst are the hits of a page that has the resources with a value for the key
+// first and then those without one, where the former leave room. Each is asked for
+// with the limit that it is to have, another than n where it fills up.
+func (c *compilation) valuesFirst(key sortColumn, n string, with, without func(limit string) string) []string {
+	cur := c.q.Cursor
+	back := cur != nil && cur.Back
+	left := "greatest(" + n + " - (SELECT count(*) FROM hit1), 0)"
 	switch {
-	case same != nil: // nothing matches that has no value
-		return "hit AS MATERIALIZED (\n" + with(n) + "\n)"
-	case cur == nil, !back && keys[0].cursor != nil:
-		return union(with(n), without(left))
+	case cur == nil, !back && key.cursor != nil:
+		return []string{with(n), without(left)}
 	case !back:
-		return "hit AS MATERIALIZED (\n" + without(n) + "\n)"
-	case keys[0].cursor != nil:
-		return "hit AS MATERIALIZED (\n" + with(n) + "\n)"
+		return []string{without(n)}
+	case key.cursor != nil:
+		return []string{with(n)}
 	}
 	// Backwards from a row without a value: such rows first, then those with one.
-	return union(without(n), with(left))
+	return []string{without(n), with(left)}
 }
+
+// gate lets the second SELECT of hits run only where the first leaves room.
+func gate(n string) string { return "(SELECT count(*) FROM hit1) < " + n }
 
 // takeSame takes the conditions on the sort key's own row out of a plan: those
 // on the same parameter, where a resource has one value of it. They bound the

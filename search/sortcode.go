@@ -4,13 +4,11 @@ package search
 // gender or status: for each code of the dictionary, in order, the index gives
 // its resources in the order of rid. Only if they do not fill the page come those
 // without a code.
-func (c *compilation) sortedByCode(p plan, keys []sortColumn, n string) string {
+func (c *compilation) sortedByCode(p plan, keys []sortColumn, n string) []string {
 	cur := c.q.Cursor
 	back := cur != nil && cur.Back
 	s := c.q.Sort[0].by
 	key := keys[0]
-	gate := "(SELECT count(*) FROM hit1) < " + n
-	left := "greatest(" + n + " - (SELECT count(*) FROM hit1), 0)"
 	codeOrder, codeCmp := " ASC", " > "
 	if key.desc != back {
 		codeOrder, codeCmp = " DESC", " < "
@@ -27,7 +25,7 @@ func (c *compilation) sortedByCode(p plan, keys []sortColumn, n string) string {
 			where = and(where, "("+v+".code"+codeCmp+at+" OR "+x+".rid"+codeCmp+c.arg(cur.RID)+")")
 		}
 		if limit != n {
-			codes = and(codes, gate)
+			codes = and(codes, gate(n))
 		}
 		return "SELECT l.rid, " + v + ".code AS k1 FROM " + dict + " CROSS JOIN LATERAL (SELECT " + x + ".rid FROM " + from + " WHERE " + where +
 			" ORDER BY " + x + ".rid" + ridOrder + " LIMIT " + limit + ") l WHERE " + codes + " ORDER BY " + v + ".code" + codeOrder + ", l.rid" + ridOrder + " LIMIT " + limit
@@ -46,21 +44,9 @@ func (c *compilation) sortedByCode(p plan, keys []sortColumn, n string) string {
 			where = and(where, c.beyondFrom([]string{"NULL"}, keys, at.rid, 1))
 		}
 		if limit != n {
-			where = and(where, gate)
+			where = and(where, gate(n))
 		}
 		return "SELECT " + at.rid + " AS rid, NULL::text AS k1 FROM " + from + " WHERE " + where + " ORDER BY " + at.rid + ridOrder + " LIMIT " + limit
 	}
-	union := func(a, b string) string {
-		return "hit1 AS MATERIALIZED (\n" + a + "\n), hit2 AS MATERIALIZED (\n" + b + "\n), hit AS MATERIALIZED (SELECT * FROM hit1 UNION ALL SELECT * FROM hit2)"
-	}
-	one := func(a string) string { return "hit AS MATERIALIZED (\n" + a + "\n)" }
-	switch {
-	case cur == nil, !back && key.cursor != nil:
-		return union(with(n), without(left))
-	case !back:
-		return one(without(n))
-	case key.cursor != nil:
-		return one(with(n))
-	}
-	return union(without(n), with(left))
+	return c.valuesFirst(key, n, with, without)
 }

@@ -35,8 +35,9 @@ type Source interface {
 }
 
 // A FewLabels is a Source whose caller sees the rows of a few security labels
-// only, none of them 0. The relation Token has them in the column label, and
-// gives the rows under one key and label in the order of rid.
+// only, none of them 0. The relations Token and Quantity have them in the column
+// label. Under one key and label an index gives tokens in the order of rid, and
+// quantities in that of lo and rid.
 type FewLabels interface {
 	Source
 	// Labels are the ids of the labels, nil where there are many or all.

@@ -23,24 +23,22 @@ func (r *Registry) Compile(q *Query, src Source) (*Statement, error) {
 	if sql, ok := c.inPlace(limit); ok {
 		return c.page(sql, limit), nil
 	}
-	with, keys := c.hits(limit)
+	hits, keys := c.hits(limit)
 	res, x := c.from(Resource, q.restrict(), "x")
 	columns := "SELECT 0::int2 AS mode, " + hitColumns(x, q.restrict()) + " AS body, " + keysOf(keys, columnsOf("h", keys)) + " AS keys"
 	order := c.pageOrder("h", keys)
 	if len(q.includes) == 0 {
 		// The plain form: planning takes longer than running for many searches.
-		hit := "hit"
-		if one, ok := strings.CutPrefix(with, "hit AS MATERIALIZED ("); ok && !strings.Contains(one, " AS MATERIALIZED (") {
-			hit, with = "("+strings.TrimSuffix(one, ")")+")", ""
-		} else {
-			with = "WITH " + with + "\n"
+		with, hit := "WITH "+ctes(hits)+"\n", "hit"
+		if len(hits) == 1 {
+			with, hit = "", "(\n"+hits[0]+"\n)"
 		}
 		sql := with + columns + " FROM " + hit + " h JOIN " + res + " ON " + x + ".rid = h.rid ORDER BY " + order
 		return c.page(sql, limit), nil
 	}
 	inc := c.includes(keys)
 	all, y := c.from(Resource, nil, "x")
-	sql := "WITH " + with + ", " + inc + "\nSELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (\n" +
+	sql := "WITH " + ctes(hits) + ", " + inc + "\nSELECT mode, rid, rtype, fhir_id, version, lu, body, keys FROM (\n" +
 		columns + ", row_number() OVER (ORDER BY " + order + ") AS ord FROM hit h JOIN " + res + " ON " + x + ".rid = h.rid\nUNION ALL\n" +
 		"SELECT 1::int2, " + hitColumns(y, nil) + ", NULL, " + y + ".rid FROM inc JOIN " + all + " ON " + y + ".rid = inc.rid\n) page ORDER BY mode, ord"
 	return c.page(sql, limit), nil
@@ -150,8 +148,17 @@ func (r *Registry) CompileMatch(q *Query, src Source, limit int) (*Statement, er
 	return st, err
 }
 
-// hits is the CTE "hit": the rids of the page's matches with their sort keys.
-func (c *compilation) hits(limit int) (with string, keys []sortColumn) {
+// ctes are the CTE "hit" of the SELECTs that hits gives, and what it needs.
+func ctes(hits []string) string {
+	if len(hits) == 1 {
+		return "hit AS MATERIALIZED (\n" + hits[0] + "\n)"
+	}
+	return "hit1 AS MATERIALIZED (\n" + hits[0] + "\n), hit2 AS MATERIALIZED (\n" + hits[1] + "\n), hit AS MATERIALIZED (SELECT * FROM hit1 UNION ALL SELECT * FROM hit2)"
+}
+
+// hits selects the rids of the page's matches with their sort keys. Where there are
+// two SELECTs, the second, which reads the first as hit1, fills up what that leaves.
+func (c *compilation) hits(limit int) (selects []string, keys []sortColumn) {
 	if len(c.q.Sort) > 0 {
 		return c.sortedHits(limit)
 	}
@@ -160,7 +167,7 @@ func (c *compilation) hits(limit int) (with string, keys []sortColumn) {
 	}
 	n := c.arg(int64(limit))
 	p := c.q.plan()
-	arms := c.labelByLabel(p, c.drivers(p, true))
+	arms := c.tokensByLabel(p, c.drivers(p, true))
 	dir := ridDirection(nil, c.q.Cursor != nil && c.q.Cursor.Back)
 	parts := make([]string, len(arms))
 	for i, a := range arms {
@@ -180,9 +187,9 @@ func (c *compilation) hits(limit int) (with string, keys []sortColumn) {
 		parts[i] = body
 	}
 	if len(parts) == 1 {
-		return "hit AS MATERIALIZED (\n" + parts[0] + "\n)", nil
+		return parts, nil
 	}
-	return "hit AS MATERIALIZED (\nSELECT rid FROM (\n(" + strings.Join(parts, ")\nUNION\n(") + ")\n) u ORDER BY rid" + dir + " LIMIT " + n + "\n)", nil
+	return []string{"SELECT rid FROM (\n(" + strings.Join(parts, ")\nUNION\n(") + ")\n) u ORDER BY rid" + dir + " LIMIT " + n}, nil
 }
 
 // pageOrder is the order of the page, for ORDER BY, on an alias of hit.
