@@ -14,8 +14,11 @@ const FirstAdded = 20_000
 // kind resource specializes Resource or DomainResource.
 type AddedType struct {
 	Name   string
-	Number int16  // under which the database knows it, from FirstAdded
-	URL    string // canonical URL of its StructureDefinition
+	Number int16 // under which the database knows it, from FirstAdded
+	// Definition is the StructureDefinition that adds it, with a snapshot; it may
+	// not be the only one of its canonical URL.
+	Definition   []byte
+	URL, Version string // the definition's
 	// Types are the type and the backbone elements in it. Without any the type is
 	// not there now: only what its number means is known.
 	Types []*Type

@@ -18,6 +18,7 @@ type engine struct {
 
 	*core
 	tables     sync.Map // type name → *table, of types that are not of the official definitions
+	added      sync.Map // *fhir.AddedType → *table
 	structures sync.Map // canonical → *structureEntry
 	profiles   sync.Map // canonical → *profileEntry
 	valueSets  sync.Map // canonical → *valueSetEntry

@@ -147,7 +147,7 @@ func (r *Registry) swap(origins []string, add []*artifact, keep bool) {
 			list, cloned[a.url] = slices.Clone(list), true
 		}
 		at, _ := slices.BinarySearchFunc(list, a, func(x, y *artifact) int {
-			if c := compareVersions(x.version, y.version); c != 0 {
+			if c := CompareVersions(x.version, y.version); c != 0 {
 				return c
 			}
 			return -1 // the newest addition of the same version stands last
@@ -256,9 +256,9 @@ func splitCanonical(canonical string) (url, version string) {
 	return url, version
 }
 
-// compareVersions orders versions: numeric parts by value, a label ("-ballot")
+// CompareVersions orders the business versions of definitions: numeric parts by value, a label ("-ballot")
 // before the version it leads to, anything else as text.
-func compareVersions(a, b string) int {
+func CompareVersions(a, b string) int {
 	an, al, _ := strings.Cut(a, "-")
 	bn, bl, _ := strings.Cut(b, "-")
 	ap, bp := strings.Split(an, "."), strings.Split(bn, ".")

@@ -100,7 +100,7 @@ func (v *Validator) ResourceType(n fhir.Node) (*fhir.AddedType, error) {
 	if b.fault != "" {
 		return nil, fail("snapshot", "%s", b.fault)
 	}
-	return &fhir.AddedType{Name: name, URL: url, Types: b.types}, nil
+	return &fhir.AddedType{Name: name, Definition: src, URL: url, Version: s.version, Types: b.types}, nil
 }
 
 // typeName tells whether a text can be the name of a resource type.

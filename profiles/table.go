@@ -1,9 +1,10 @@
 package profiles
 
 import (
-	"fmt"
 	"strings"
 	"sync/atomic"
+
+	"ingle/fhir"
 )
 
 // table is a compiled base type: a resource, a data type or a backbone element
@@ -77,15 +78,22 @@ func (e *engine) table(name string) *table {
 	if t, ok := e.coreTables.Load(name); ok {
 		return t.(*table)
 	}
+	if a := e.reg.defs.Added(name); a != nil {
+		return e.addedTable(a)
+	}
 	if t, ok := e.tables.Load(name); ok {
 		return t.(*table)
 	}
-	url := e.typeURL(name)
+	url := sdPrefix + name
 	if e.lacks("StructureDefinition", url) {
 		return nil
 	}
-	t, err := e.compileTable(name)
-	if err != nil || t == nil {
+	s, err := e.structure(url)
+	if err != nil || s == nil {
+		return nil
+	}
+	t := e.compileTable(s)
+	if t == nil {
 		return nil
 	}
 	tables := &e.tables
@@ -104,25 +112,41 @@ func (e *engine) typeURL(name string) string {
 	return sdPrefix + name
 }
 
-func (e *engine) compileTable(name string) (*table, error) {
-	s, err := e.structure(e.typeURL(name))
-	if err != nil || s == nil {
-		return nil, err
+// addedTable returns the table of an added resource type, from the definition
+// that adds it: the registry may know others of that URL, one that is abstract.
+func (e *engine) addedTable(a *fhir.AddedType) *table {
+	if t, ok := e.added.Load(a); ok {
+		return t.(*table)
 	}
+	doc, err := fhir.Parse(a.Definition, limits)
+	if err != nil {
+		return nil
+	}
+	s, err := readStructure(doc)
+	if err != nil {
+		return nil
+	}
+	t := e.compileTable(s)
+	if t == nil {
+		return nil
+	}
+	actual, _ := e.added.LoadOrStore(a, t)
+	return actual.(*table)
+}
+
+// compileTable compiles the definition of a type; nil if it is of none that has
+// elements.
+func (e *engine) compileTable(s *structure) *table {
 	if s.isProfile() || s.kind == "primitive-type" || len(s.snapshot) == 0 {
-		return nil, nil
-	}
-	root := buildTree(s.snapshot)
-	if root == nil {
-		return nil, fmt.Errorf("profiles: %s: the snapshot has no root element", s.url)
+		return nil
 	}
 	built := map[string]*table{}
-	t := e.buildTable(s, root, built)
+	t := e.buildTable(s, buildTree(s.snapshot), built)
 	t.resource = s.kind == "resource"
 	t.domain = t.byName["contained"] != nil
 	t.base = strings.TrimPrefix(s.base, sdPrefix)
 	linkContent(built)
-	return t, nil
+	return t
 }
 
 // buildTable compiles one level of a definition and what is nested in it.

@@ -83,18 +83,20 @@ func (t *types) number(a *fhir.AddedType) (err error) {
 	return err
 }
 
+// apply gives each type one definition, the same on every server: of several the
+// newest version, and the least id where they are of one.
 func (t *types) apply() {
-	var list []fhir.AddedType
-	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
-		list = append(list, *t.byID[id])
-	}
+	byName := map[string]fhir.AddedType{}
 	for name, number := range t.numbers {
-		if !slices.ContainsFunc(list, func(a fhir.AddedType) bool { return a.Name == name }) {
-			list = append(list, fhir.AddedType{Name: name, Number: number})
+		byName[name] = fhir.AddedType{Name: name, Number: number}
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
+		a := t.byID[id]
+		if have := byName[a.Name]; have.Definition == nil || profiles.CompareVersions(a.Version, have.Version) > 0 {
+			byName[a.Name] = *a
 		}
 	}
-	slices.SortStableFunc(list, func(a, b fhir.AddedType) int { return cmp.Compare(a.Number, b.Number) })
-	t.defs.SetAdded(list)
+	t.defs.SetAdded(slices.SortedFunc(maps.Values(byName), func(a, b fhir.AddedType) int { return cmp.Compare(a.Number, b.Number) }))
 	t.registry.TypesChanged()
 }
 

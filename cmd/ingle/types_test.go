@@ -95,6 +95,7 @@ func TestAddedResourceType(t *testing.T) {
 	// and the same one, started again
 	stop()
 	base, _ = start(t, database)
+	try("PUT", "/ViewDefinition/v", strings.Replace(view, `"reference":"Patient/p"`, `"reference":"Patient/p","display":"Ann"`, 1), 200) // whatever else has the URL of its type's definition
 	try("GET", "/ViewDefinition/theirs", "", 200, "patients")
 	try("GET", "/ViewDefinition?name="+url.QueryEscape("patients"), "", 200, "ViewDefinition/theirs")
 
