@@ -27,14 +27,6 @@ func admission(c *config.Config, out *server.Config) {
 	}
 }
 
-// audit is a log for the audit trail: no log.level keeps its lines back.
-func audit(log *slog.Logger) *slog.Logger { return slog.New(trail{log.Handler()}) }
-
-type trail struct{ slog.Handler }
-
-// Enabled implements slog.Handler.
-func (trail) Enabled(context.Context, slog.Level) bool { return true }
-
 // warnOfSearches tells which searches of access policies are not understood: no
 // resource matches them.
 func warnOfSearches(access authz.Config, registry *search.Registry, log *slog.Logger) {

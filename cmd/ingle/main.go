@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -71,14 +72,15 @@ func main() {
 	}
 }
 
-// logger writes to standard error, as text on a terminal and JSON elsewhere
-// unless the configuration says otherwise.
-func logger(c config.Log) *slog.Logger {
+// logger writes text on a terminal and JSON elsewhere unless the configuration
+// says otherwise.
+func logger(c config.Log, out io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // checked by config
 	options := &slog.HandlerOptions{Level: level}
-	if c.Format == "text" || c.Format == "auto" && load.IsTerminal(os.Stderr) {
-		return slog.New(slog.NewTextHandler(os.Stderr, options))
+	file, _ := out.(*os.File)
+	if c.Format == "text" || c.Format == "auto" && file != nil && load.IsTerminal(file) {
+		return slog.New(slog.NewTextHandler(out, options))
 	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	return slog.New(slog.NewJSONHandler(out, options))
 }

@@ -19,11 +19,12 @@ func migrateCommand(settings func() (*config.Config, error)) *cobra.Command {
 		Short: "Apply the steps that the database lacks",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			url, err := migrateURL(settings)
+			c, url, err := ownDatabase(settings)
 			if err != nil {
 				return err
 			}
 			state, err := migrations.Up(cmd.Context(), url)
+			operating(c, cmd.ErrOrStderr()).did("U", "migrate", err, "schema", state.Version)
 			if err != nil {
 				return err
 			}
@@ -35,7 +36,7 @@ func migrateCommand(settings func() (*config.Config, error)) *cobra.Command {
 		Short: "Print the schema version of the database; exit status 1 if it is not the one of this binary",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			url, err := migrateURL(settings)
+			_, url, err := ownDatabase(settings)
 			if err != nil {
 				return err
 			}
@@ -50,15 +51,16 @@ func migrateCommand(settings func() (*config.Config, error)) *cobra.Command {
 	return cmd
 }
 
-func migrateURL(settings func() (*config.Config, error)) (string, error) {
+// ownDatabase is where a command goes that may change the schema.
+func ownDatabase(settings func() (*config.Config, error)) (*config.Config, string, error) {
 	c, err := settings()
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if url := orDefault(c.Database.MigrateURL, c.Database.URL); url != "" {
-		return url, nil
+		return c, url, nil
 	}
-	return "", errors.New("set INGLE_DATABASE_URL: a private PostgreSQL belongs to the `ingle serve` that runs it, which brings it up to date itself")
+	return nil, "", errors.New("set INGLE_DATABASE_URL: a private PostgreSQL belongs to the `ingle serve` that runs it, which brings it up to date itself")
 }
 
 func schemaVersion(ctx context.Context, url string) (migrations.State, error) {

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/user"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +34,7 @@ that was, is finished by the same command. Withdraw the grants to create and upd
 			if err != nil {
 				return err
 			}
-			return relabel(cmd.Context(), c, r, cmd.OutOrStdout())
+			return relabel(cmd, c, r)
 		},
 	}
 	f := cmd.Flags()
@@ -52,14 +49,13 @@ that was, is finished by the same command. Withdraw the grants to create and upd
 	return cmd
 }
 
-func relabel(ctx context.Context, c *config.Config, r store.Relabelling, out io.Writer) error {
+func relabel(cmd *cobra.Command, c *config.Config, r store.Relabelling) error {
 	url := c.Database.URL
 	if url == "" {
 		return errors.New("set INGLE_DATABASE_URL to the database of the servers")
 	}
 	// what the servers index is indexed here too: the label may be a value of theirs
-	log := logger(c.Log)
-	db, _, _, err := openStore(ctx, c, url, r4.Definitions().Extensible(), log)
+	db, _, _, err := openStore(cmd.Context(), c, url, r4.Definitions().Extensible(), logger(c.Log, cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
@@ -72,27 +68,14 @@ func relabel(ctx context.Context, c *config.Config, r store.Relabelling, out io.
 		}
 		defer fmt.Fprintln(os.Stderr)
 	}
-	done, err := db.As(authz.System("relabel")).Relabel(ctx, r)
-	if c.Access.Audit && !r.DryRun {
-		outcome := "success"
-		if err != nil {
-			outcome = "serious failure"
-		}
-		audit(log).Info("audit", "principal", operator(), "action", "U", "interaction", "relabel", "from", r.From, "to", r.To, "resources", done.Resources, "versions", done.Versions, "outcome", outcome)
+	done, err := db.As(authz.System("relabel")).Relabel(cmd.Context(), r)
+	if !r.DryRun {
+		operating(c, cmd.ErrOrStderr()).did("U", "relabel", err, "from", r.From, "to", r.To, "resources", done.Resources, "versions", done.Versions)
 	}
 	verb := "moved"
 	if r.DryRun {
 		verb = "would move"
 	}
-	fmt.Fprintf(out, "%d resources and %d older versions %s from %s to %s in %s\n", done.Resources, done.Versions, verb, r.From, r.To, time.Since(start).Round(time.Millisecond))
+	fmt.Fprintf(cmd.OutOrStdout(), "%d resources and %d older versions %s from %s to %s in %s\n", done.Resources, done.Versions, verb, r.From, r.To, time.Since(start).Round(time.Millisecond))
 	return err
-}
-
-// operator is who runs a command, for the audit trail.
-func operator() string {
-	u, err := user.Current()
-	if err != nil {
-		return "operator"
-	}
-	return "operator:" + u.Username
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -44,7 +45,7 @@ func serveCommand(settings func() (*config.Config, error)) *cobra.Command {
 // serve runs until ctx ends, then stops in the opposite order of the start:
 // requests, store, private PostgreSQL.
 func serve(ctx context.Context, c *config.Config, out io.Writer) error {
-	log := logger(c.Log)
+	log := logger(c.Log, os.Stderr)
 	name, _ := build()
 	log.Info("starting", "version", name, "configuration", c)
 	debug.SetGCPercent(60) // the start leaves much garbage

@@ -50,9 +50,9 @@ designation:<language> have their meaning, any other is a property.`,
 			if len(paths) > 1 && (o.URL != "" || o.Version != "") {
 				return errors.New("--url and --code-system-version are for one path")
 			}
-			return withTerminology(cmd.Context(), settings, func(t *terminology.Service, _ *store.DB) error {
+			return withTerminology(cmd, settings, func(t *terminology.Service, _ *store.DB, by operator) error {
 				for _, path := range paths {
-					if err := importCodeSystem(cmd.Context(), t, path, o, again, cmd.OutOrStdout()); err != nil {
+					if err := importCodeSystem(cmd.Context(), t, path, o, again, cmd.OutOrStdout(), by); err != nil {
 						return fmt.Errorf("%s: %w", path, err)
 					}
 				}
@@ -72,7 +72,7 @@ designation:<language> have their meaning, any other is a property.`,
 	list := &cobra.Command{
 		Use: "list", Short: "List the imported code systems", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withTerminology(cmd.Context(), settings, func(_ *terminology.Service, db *store.DB) error {
+			return withTerminology(cmd, settings, func(_ *terminology.Service, db *store.DB, _ operator) error {
 				versions, err := db.Concepts().Versions(cmd.Context(), "")
 				if err != nil {
 					return err
@@ -92,11 +92,12 @@ designation:<language> have their meaning, any other is a property.`,
 	remove := &cobra.Command{
 		Use: "remove URL VERSION", Short: "Remove an imported version of a code system", Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withTerminology(cmd.Context(), settings, func(_ *terminology.Service, db *store.DB) error {
+			return withTerminology(cmd, settings, func(_ *terminology.Service, db *store.DB, by operator) error {
 				found, err := db.Concepts().Remove(cmd.Context(), args[0], args[1])
 				if err == nil && !found {
 					err = fmt.Errorf("version %s of %s is not there", args[1], args[0])
 				}
+				by.did("D", "terminology remove", err, "url", args[0], "version", args[1])
 				return err
 			})
 		},
@@ -106,13 +107,13 @@ designation:<language> have their meaning, any other is a property.`,
 }
 
 // withTerminology opens the database for the length of a command.
-func withTerminology(ctx context.Context, settings func() (*config.Config, error), fn func(*terminology.Service, *store.DB) error) error {
-	url, err := migrateURL(settings)
+func withTerminology(cmd *cobra.Command, settings func() (*config.Config, error), fn func(*terminology.Service, *store.DB, operator) error) error {
+	c, url, err := ownDatabase(settings)
 	if err != nil {
 		return err
 	}
 	defs := r4.Definitions()
-	db, err := store.Open(ctx, store.Options{URL: url, Registry: search.NewRegistry(defs), Defs: defs, MaxConns: 4})
+	db, err := store.Open(cmd.Context(), store.Options{URL: url, Registry: search.NewRegistry(defs), Defs: defs, MaxConns: 4})
 	if err != nil {
 		return err
 	}
@@ -121,10 +122,10 @@ func withTerminology(ctx context.Context, settings func() (*config.Config, error
 	if err != nil {
 		return err
 	}
-	return fn(t, db)
+	return fn(t, db, operating(c, cmd.ErrOrStderr()))
 }
 
-func importCodeSystem(ctx context.Context, t *terminology.Service, path string, o distribution.Options, again bool, out io.Writer) error {
+func importCodeSystem(ctx context.Context, t *terminology.Service, path string, o distribution.Options, again bool, out io.Writer, by operator) error {
 	d, err := distribution.Open(path, o)
 	if err != nil {
 		return err
@@ -142,10 +143,11 @@ func importCodeSystem(ctx context.Context, t *terminology.Service, path string, 
 	if terminal {
 		fmt.Fprint(os.Stderr, "\r", strings.Repeat(" ", 100), "\r")
 	}
+	i := d.Info()
+	by.did("U", "terminology import", err, "url", i.URL, "version", i.Version)
 	if err != nil {
 		return err
 	}
-	i := d.Info()
 	if res.Unchanged {
 		fmt.Fprintf(out, "%s %s: %d concepts, unchanged\n", i.URL, i.Version, res.Concepts)
 		return nil
