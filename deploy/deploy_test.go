@@ -88,6 +88,11 @@ func TestComposeServices(t *testing.T) {
 	}
 }
 
+var (
+	published = regexp.MustCompile(`^127\.0\.0\.1:(\d{2,5}):(\d{2,5})$`)
+	mounted   = regexp.MustCompile(`^(\./[\w./-]+|\w+):(/[\w./-]+)(:ro)?$`)
+)
+
 // What holds for every compose file.
 func TestComposeFiles(t *testing.T) {
 	t.Parallel()
@@ -95,15 +100,34 @@ func TestComposeFiles(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			c := readCompose(t, file)
 			for name, s := range c.Services {
+				if s.Image == "" && s.Build.Dockerfile == "" {
+					t.Errorf("%s is made of nothing", name)
+				}
+				for other, d := range s.DependsOn {
+					on, ok := c.Services[other]
+					switch d.Condition {
+					case "service_healthy":
+						ok = ok && len(on.Health.Test) > 0
+					case "service_completed_successfully":
+						ok = ok && on.Restart == ""
+					default:
+						ok = false
+					}
+					if !ok {
+						t.Errorf("%s waits for %s to be %q, which it never is", name, other, d.Condition)
+					}
+				}
 				for _, v := range s.Volumes {
-					volume, _, _ := strings.Cut(v, ":")
-					if _, ok := c.Volumes[volume]; !ok && !strings.HasPrefix(volume, "./") {
-						t.Errorf("%s mounts %s, which is not declared", name, volume)
+					m := mounted.FindStringSubmatch(v)
+					if m == nil {
+						t.Errorf("%s mounts %s: it is written as source:/target", name, v)
+					} else if _, ok := c.Volumes[m[1]]; !ok && !strings.HasPrefix(m[1], "./") {
+						t.Errorf("%s mounts %s, which is not declared", name, m[1])
 					}
 				}
 				for _, p := range s.Ports {
-					if !strings.HasPrefix(p, "127.0.0.1:") {
-						t.Errorf("%s publishes %s beyond this machine", name, p)
+					if !published.MatchString(substitute(p)) {
+						t.Errorf("%s publishes %s: only to this machine, as 127.0.0.1:port:port", name, p)
 					}
 				}
 				for variable, value := range s.Env {
