@@ -18,7 +18,7 @@ import (
 // batch-response Bundle around it; DELETE there cancels or forgets it. It may
 // take longer than a search that somebody waits for, and runs with the rights
 // that its caller had when it was asked, if they have not ended by then. With other
-// rights nobody finds it, its caller neither.
+// rights nobody finds it, its caller neither. Exports (export.go) go the same way.
 
 // asyncPath is where asynchronous requests are asked for, below the base URL.
 const asyncPath = "_async"
@@ -34,16 +34,24 @@ const (
 
 // later is what a server does for asynchronous requests.
 type later struct {
-	turn    chan struct{} // holds one for each that runs
-	queue   chan struct{} // one for each that runs or waits
-	closing chan struct{}
-	once    *sync.Once
-	work    *sync.WaitGroup
+	searches, exports lane
+	closing           chan struct{}
+	once              *sync.Once
+	work              *sync.WaitGroup
+}
+
+// A lane is where requests of a kind wait for each other.
+type lane struct {
+	turn  chan struct{} // holds one for each that runs
+	queue chan struct{} // one for each that runs or waits
+}
+
+func newLane() lane {
+	return lane{turn: make(chan struct{}, asyncRunning), queue: make(chan struct{}, asyncRunning+asyncWaiting)}
 }
 
 func newLater() later {
-	return later{turn: make(chan struct{}, asyncRunning), queue: make(chan struct{}, asyncRunning+asyncWaiting),
-		closing: make(chan struct{}), once: &sync.Once{}, work: &sync.WaitGroup{}}
+	return later{searches: newLane(), exports: newLane(), closing: make(chan struct{}), once: &sync.Once{}, work: &sync.WaitGroup{}}
 }
 
 // Close ends the asynchronous requests that run here, and waits for them: their
@@ -51,6 +59,19 @@ func newLater() later {
 func (s *Service) Close() {
 	s.later.once.Do(func() { close(s.later.closing) })
 	s.later.work.Wait()
+}
+
+// asyncWork is a request that is answered later.
+type asyncWork struct {
+	lane   lane
+	export bool
+	keep   time.Duration // that its answer stays
+	time   time.Duration // that it may run
+	// do reads, in one snapshot; id is the request's.
+	do func(ctx context.Context, tx *store.Tx, id string) (*Response, error)
+	// status and write are the answer's at its place.
+	status func(*Response) int
+	write  func(io.Writer, *Response) error
 }
 
 // searchAsync begins a search. What can be said against it is said at once.
@@ -62,39 +83,38 @@ func (s *Service) searchAsync(ctx context.Context, session *store.Session, req *
 	return s.respondLater(ctx, session, func(ctx context.Context, tx *store.Tx) (*Response, error) { return s.runSearch(ctx, tx, asked) })
 }
 
-// respondLater begins work that reads, and answers 202 with the place where its
-// answer will be.
+// respondLater begins work that reads, whose answer will stand in a Bundle.
 func (s *Service) respondLater(ctx context.Context, session *store.Session, do func(context.Context, *store.Tx) (*Response, error)) (*Response, error) {
+	return s.begin(ctx, session, asyncWork{lane: s.later.searches, keep: asyncKeep, time: asyncTime,
+		do:     func(ctx context.Context, tx *store.Tx, _ string) (*Response, error) { return do(ctx, tx) },
+		status: func(*Response) int { return http.StatusOK }, write: batchResponse})
+}
+
+// begin begins work, and answers 202 with the place where its answer will be.
+func (s *Service) begin(ctx context.Context, session *store.Session, work asyncWork) (*Response, error) {
 	select {
-	case s.later.queue <- struct{}{}:
+	case work.lane.queue <- struct{}{}:
 	default:
 		e := fhir.Errorf(http.StatusServiceUnavailable, fhir.CodeThrottled, "the server has %d asynchronous requests in hand and takes no more; try again later", asyncRunning+asyncWaiting)
 		e.RetryAfter = 30
 		return nil, e
 	}
-	id, err := session.StartAsync(ctx, asyncKeep)
+	id, err := session.StartAsync(ctx, work.export, work.keep)
 	if err != nil {
-		<-s.later.queue
+		<-work.lane.queue
 		return nil, err
 	}
 	apart := context.WithoutCancel(ctx)
 	s.later.work.Go(func() {
-		defer func() { <-s.later.queue }()
-		s.runAsync(apart, session, id, func(ctx context.Context) (*Response, error) {
-			var resp *Response
-			err := session.Unhurried(ctx, asyncTime, func(tx *store.Tx) (err error) {
-				resp, err = do(ctx, tx)
-				return err
-			})
-			return resp, err
-		})
+		defer func() { <-work.lane.queue }()
+		s.runAsync(apart, session, id, work)
 	})
 	return &Response{Status: http.StatusAccepted, ContentLocation: asyncPath + "/" + id,
 		Issues: []fhir.Issue{information("the answer will be at the URL in the header Content-Location")}}, nil
 }
 
 // runAsync waits for its turn, works, and stores the answer.
-func (s *Service) runAsync(ctx context.Context, session *store.Session, id string, do func(context.Context) (*Response, error)) {
+func (s *Service) runAsync(ctx context.Context, session *store.Session, id string, work asyncWork) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	beats := sync.WaitGroup{}
@@ -102,20 +122,24 @@ func (s *Service) runAsync(ctx context.Context, session *store.Session, id strin
 	defer cancel()
 	beats.Go(func() { s.keepAsync(ctx, session, id, cancel) })
 	select {
-	case s.later.turn <- struct{}{}:
-		defer func() { <-s.later.turn }()
+	case work.lane.turn <- struct{}{}:
+		defer func() { <-work.lane.turn }()
 	case <-ctx.Done():
 	}
-	resp, err := func() (*Response, error) {
+	resp, err := func() (resp *Response, err error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if end := session.Scope().Expires(); !end.IsZero() && time.Now().After(end) {
 			return nil, fhir.Errorf(http.StatusUnauthorized, fhir.CodeLogin, "the authorization ended before the request's turn came; ask again")
 		}
-		working, stop := context.WithTimeout(ctx, asyncTime)
+		working, stop := context.WithTimeout(ctx, work.time)
 		defer stop()
-		return do(working)
+		err = session.Unhurried(working, work.time, func(tx *store.Tx) (err error) {
+			resp, err = work.do(working, tx, id)
+			return err
+		})
+		return resp, err
 	}()
 	// the answer is stored even while the server stops
 	storing, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -126,12 +150,13 @@ func (s *Service) runAsync(ctx context.Context, session *store.Session, id strin
 	if err != nil {
 		resp = Failed(err)
 	}
-	err = session.FinishAsync(storing, id, asyncBytes, func(w io.Writer) error { return batchResponse(w, resp) })
-	if errors.Is(err, store.ErrAsyncSize) {
-		resp = Failed(fhir.Errorf(http.StatusInsufficientStorage, fhir.CodeTooCostly, "the answer has more than %d bytes; ask with a smaller _count", asyncBytes))
-		err = session.FinishAsync(storing, id, asyncBytes, func(w io.Writer) error { return batchResponse(w, resp) })
+	finish := func() error {
+		return session.FinishAsync(storing, id, work.status(resp), asyncBytes, func(w io.Writer) error { return work.write(w, resp) })
 	}
-	_ = err // its lease ends, and its caller is told that it is lost
+	if errors.Is(finish(), store.ErrAsyncSize) {
+		resp = Failed(fhir.Errorf(http.StatusInsufficientStorage, fhir.CodeTooCostly, "the answer has more than %d bytes; ask with a smaller _count", asyncBytes))
+		_ = finish() // else its lease ends, and its caller is told that it is lost
+	}
 }
 
 // keepAsync gives signs of life, and ends the work when it was cancelled or the
@@ -190,7 +215,11 @@ func (s *Service) asyncStatus(ctx context.Context, session *store.Session, req *
 		return &Response{Status: http.StatusAccepted, Progress: "in progress for " + time.Since(a.Created).Truncate(time.Second).String(), RetryAfter: 1}, nil
 	}
 	apart := context.WithoutCancel(ctx) // it is sent when this is over
-	return &Response{Status: http.StatusOK, Expires: a.Expires, Stream: func(w io.Writer) error { return session.AsyncContent(apart, a.ID, w) }}, nil
+	resp := &Response{Status: a.Status, Expires: a.Expires, Stream: func(w io.Writer) error { return session.AsyncContent(apart, a.ID, w) }}
+	if a.Export && a.Status == http.StatusOK {
+		resp.ContentType = "application/json" // a manifest is no resource
+	}
+	return resp, nil
 }
 
 // asyncCancel ends an asynchronous request, or deletes its answer.

@@ -175,6 +175,7 @@ func (s *Service) capabilityStatement(types []string) []byte {
 	j := &jsonText{b: make([]byte, 0, 1<<20)}
 	j.open("", '{')
 	s.head(j, "CapabilityStatement", s.cfg.Software.Name+" FHIR server")
+	j.texts("instantiates", []string{"http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"})
 	j.text("fhirVersion", s.cfg.Definitions.Version())
 	formats := []string{"application/fhir+json", "json"}
 	if s.cfg.XML {
@@ -301,9 +302,12 @@ func searchParam(j *jsonText, p *search.Param) {
 // operationsOf writes the operations that of picks, sorted by name.
 func (s *Service) operationsOf(j *jsonText, of func(*Operation) bool) {
 	var names []string
-	for name, op := range s.operations {
-		if of(op) {
-			names = append(names, name)
+	chosen := map[string]*Operation{}
+	for name, ops := range s.operations {
+		for _, op := range ops {
+			if of(op) {
+				names, chosen[name] = append(names, name), op
+			}
 		}
 	}
 	if len(names) == 0 {
@@ -312,7 +316,7 @@ func (s *Service) operationsOf(j *jsonText, of func(*Operation) bool) {
 	sort.Strings(names)
 	j.open("operation", '[')
 	for _, name := range names {
-		op := s.operations[name]
+		op := chosen[name]
 		j.open("", '{')
 		j.text("name", op.Name)
 		j.text("definition", op.Definition)

@@ -23,34 +23,28 @@ type Operation struct {
 	Do func(ctx context.Context, session *store.Session, req *Request) (*Response, error)
 }
 
-// Register adds an operation. It panics if the name is taken: the wiring is
-// wrong. It must not be called once requests are served.
+// Register adds an operation. It panics if the name is taken at one of its levels:
+// the wiring is wrong. It must not be called once requests are served.
 func (s *Service) Register(op *Operation) {
-	if s.operations[op.Name] != nil {
-		panic("interaction: operation $" + op.Name + " is registered twice")
+	for _, o := range s.operations[op.Name] {
+		if o.System && op.System || o.Type && op.Type || o.Instance && op.Instance {
+			panic("interaction: operation $" + op.Name + " is registered twice")
+		}
 	}
-	s.operations[op.Name] = op
+	s.operations[op.Name] = append(s.operations[op.Name], op)
 }
 
 // operation returns the operation of that name at the level of the request.
 func (s *Service) operation(name string, req *Request) *Operation {
-	op := s.operations[name]
-	if op == nil {
-		return nil
+	for _, op := range s.operations[name] {
+		switch {
+		case req.Type == "" && op.System,
+			req.Type != "" && req.ID == "" && op.Type && op.of(req.Type),
+			req.Type != "" && req.ID != "" && op.Instance && op.of(req.Type):
+			return op
+		}
 	}
-	ok := false
-	switch {
-	case req.Type == "":
-		ok = op.System
-	case req.ID == "":
-		ok = op.Type && op.of(req.Type)
-	default:
-		ok = op.Instance && op.of(req.Type)
-	}
-	if !ok {
-		return nil
-	}
-	return op
+	return nil
 }
 
 // operate runs an operation, which goes by the request for how unknown parameters

@@ -31,6 +31,7 @@ const (
 	Batch // batch or transaction, as the Bundle says
 	Operate
 	AsyncStatus // of a request with Prefer: respond-async (R4 async.html)
+	AsyncFile   // of an export
 	AsyncCancel
 )
 
@@ -38,7 +39,7 @@ const (
 // Bundle and "operation" for operations: one of a fixed set.
 func (k Kind) String() string {
 	return [...]string{"", "read", "vread", "create", "update", "patch", "delete", "history-instance", "history-type",
-		"history-system", "search-type", "search-system", "capabilities", "batch", "operation", "async-status", "async-cancel"}[k]
+		"history-system", "search-type", "search-system", "capabilities", "batch", "operation", "async-status", "async-file", "async-cancel"}[k]
 }
 
 // Writes tells whether the interaction may change what is stored. Operations
@@ -57,6 +58,7 @@ type Request struct {
 	Type      string // resource type, "" at the system level
 	ID        string // logical id, "" where the interaction is conditional or has none
 	Version   string // of vread
+	File      string // number of an export's file
 	Operation *Operation
 
 	// Compartment and CompartmentID are set for a search in a compartment.

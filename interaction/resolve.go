@@ -28,6 +28,9 @@ func (s *Service) Resolve(method, path string) (*Request, error) {
 	case len(seg) == 2 && seg[0] == asyncPath:
 		req.ID = seg[1]
 		allowed = methods{"GET": AsyncStatus, "DELETE": AsyncCancel}
+	case len(seg) == 3 && seg[0] == asyncPath:
+		req.ID, req.File = seg[1], seg[2]
+		allowed = methods{"GET": AsyncFile}
 	case seg[0][0] == '$' || seg[0][0] == '_':
 		allowed, err = s.below(req, seg, methods{"_history": HistorySystem, "_search": SearchSystem})
 	default:

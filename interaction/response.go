@@ -33,6 +33,10 @@ type Response struct {
 	Stream func(io.Writer) error
 	Issues []fhir.Issue
 
+	// Lasting tells that Stream may take longer than a request: whoever sends it sees
+	// to it that the caller may still have it.
+	Lasting bool
+
 	RetryAfter int      // seconds
 	Allow      []string // methods of a 405
 	Err        error    // what went wrong, for the log; nil if nothing did

@@ -97,7 +97,7 @@ type Service struct {
 	cfg        Config
 	db         *store.DB
 	registry   *search.Registry
-	operations map[string]*Operation
+	operations map[string][]*Operation // by name
 	seal       cipher.AEAD
 	format     Validator // of the JSON format alone
 	later      later
@@ -106,7 +106,7 @@ type Service struct {
 	capability     *capabilityParts
 }
 
-// New makes a Service with $meta, $meta-add and $meta-delete. Other operations
+// New makes a Service with $meta, $meta-add, $meta-delete and $export. Other operations
 // are registered before it serves.
 func New(cfg Config) (*Service, error) {
 	format, err := baseValidator(cfg.Definitions, profiles.Off)
@@ -150,8 +150,8 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the cursor key: %w", err)
 	}
-	s := &Service{cfg: cfg, db: cfg.Database, registry: cfg.Registry, operations: map[string]*Operation{}, seal: seal, format: format, later: newLater()}
-	for _, op := range s.metaOperations() {
+	s := &Service{cfg: cfg, db: cfg.Database, registry: cfg.Registry, operations: map[string][]*Operation{}, seal: seal, format: format, later: newLater()}
+	for _, op := range append(s.metaOperations(), s.exportOperations()...) {
 		s.Register(op)
 	}
 	return s, nil
@@ -198,6 +198,8 @@ func (s *Service) do(ctx context.Context, session *store.Session, req *Request) 
 		return s.capabilities(ctx, req)
 	case AsyncStatus:
 		return s.asyncStatus(ctx, session, req)
+	case AsyncFile:
+		return s.exportFile(ctx, session, req)
 	case AsyncCancel:
 		return s.asyncCancel(ctx, session, req)
 	case SearchType, SearchSystem:

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"ingle/authz"
 	"ingle/fhir"
 	"ingle/interaction"
 )
@@ -18,6 +19,7 @@ type exchange struct {
 	format    format
 	req       *interaction.Request // nil before the route is known
 	principal string
+	scope     authz.Scope                                         // that it is answered with
 	pace      func(w http.ResponseWriter, principal string) error // Server.pace of this request
 	err       error                                               // what went wrong, for the log
 	rows      int

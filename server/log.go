@@ -71,6 +71,8 @@ func pathTemplate(req *interaction.Request) string {
 		path += "/metadata"
 	case interaction.AsyncStatus, interaction.AsyncCancel:
 		path = "/_async/{id}"
+	case interaction.AsyncFile:
+		path = "/_async/{id}/{file}"
 	case interaction.Operate:
 		path += "/$" + req.Operation.Name
 	}

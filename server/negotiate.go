@@ -64,6 +64,9 @@ func knownVersion(v string) bool { return v == "" || v == "4.0" || v == "4.0.1" 
 // that is not there is a 406.
 func (s *Server) negotiate(r *http.Request, req *interaction.Request) (format, error) {
 	f := format{pretty: s.cfg.Pretty}
+	if req.Kind == interaction.AsyncFile { // it has one format
+		return f, nil
+	}
 	chosen := ""
 	for _, p := range req.Carried {
 		switch p.Name {

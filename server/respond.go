@@ -87,8 +87,11 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, x *exchange, re
 		return
 	}
 	var out io.Writer = w
+	if resp.Lasting {
+		out = s.lasting(w, r)
+	}
 	if compress != nil {
-		z, closing := compress.writer(w)
+		z, closing := compress.writer(out)
 		defer func() {
 			if err := closing(); err != nil && x.err == nil {
 				x.err = err

@@ -79,6 +79,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, x *exchange) (*i
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	x.scope = scope
 	return s.cfg.Service.Do(ctx, s.cfg.Database.As(scope), req), nil
 }
 

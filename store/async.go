@@ -17,10 +17,13 @@ import (
 // Async is an asynchronous request (R4 async.html): its caller gets an id at
 // once and the answer later. Only the principal who made it can find it, and only
 // with the rights that it was made with (authz.Scope.Digest). Who is bound by the
-// Consents of patients finds it until one of them is written.
+// Consents of patients finds it until one of them is written; not so an export,
+// whose files are read with the decisions of then.
 type Async struct {
 	ID      string
+	Export  bool
 	Done    bool      // the content is there
+	Status  int       // of the answer, once it is there
 	Lost    bool      // the server that worked on it is gone
 	Created time.Time // when it was asked
 	Expires time.Time // when it is forgotten
@@ -30,6 +33,9 @@ const (
 	asyncLease = 30 * time.Second // how long a silent server keeps its work
 	asyncOpen  = 20               // requests of one principal that are not forgotten yet
 	asyncPart  = 1 << 20          // bytes of one row of content
+
+	exportsOpen    = 50 // exports of one principal that are not forgotten yet
+	exportsRunning = 3  // of those, that are not done
 )
 
 // ErrAsyncSize is the error of content beyond the limit.
@@ -37,17 +43,25 @@ var ErrAsyncSize = errors.New("store: the answer is larger than it may be")
 
 // StartAsync makes a request that is forgotten after keep, finished or not. A
 // principal with too many of them is told so (429).
-func (s *Session) StartAsync(ctx context.Context, keep time.Duration) (id string, err error) {
+func (s *Session) StartAsync(ctx context.Context, export bool, keep time.Duration) (id string, err error) {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	id = hex.EncodeToString(b[:])
-	tag, err := s.db.pool.Exec(ctx, `INSERT INTO async_request (id, principal, leased, expires, rights) SELECT $1, $2, now() + $3, now() + $4, $6
-		WHERE (SELECT count(*) FROM async_request WHERE principal = $2 AND expires > now()) < $5`, id, s.scope.Principal(), asyncLease, keep, asyncOpen, s.scope.Digest())
+	open, running := asyncOpen, asyncOpen
+	if export {
+		open, running = exportsOpen, exportsRunning
+	}
+	tag, err := s.db.pool.Exec(ctx, `INSERT INTO async_request (id, principal, leased, expires, rights, export) SELECT $1, $2, now() + $3, now() + $4, $6, $8
+		WHERE (SELECT count(*) < $5 AND count(*) FILTER (WHERE NOT done AND leased > now()) < $7 FROM async_request WHERE principal = $2 AND expires > now() AND export = $8)`,
+		id, s.scope.Principal(), asyncLease, keep, open, s.scope.Digest(), running, export)
 	if err != nil {
 		return "", domain(ctx, fmt.Errorf("start an asynchronous request: %w", err))
 	}
 	if tag.RowsAffected() == 0 {
 		e := fhir.Errorf(429, fhir.CodeThrottled, "you have %d asynchronous requests already; fetch and DELETE some of them", asyncOpen)
+		if export {
+			e = fhir.Errorf(429, fhir.CodeThrottled, "you have %d exports that are not done, or %d in all; wait for one of them, or DELETE some", exportsRunning, exportsOpen)
+		}
 		e.RetryAfter = 10
 		return "", e
 	}
@@ -61,12 +75,12 @@ func (s *Session) KeepAsync(ctx context.Context, id string) (wanted bool, err er
 	return err == nil && tag.RowsAffected() == 1, domain(ctx, err)
 }
 
-// FinishAsync stores what write writes as the content of a request. If that
-// fails, or is more than limit bytes (ErrAsyncSize), nothing is stored. A
+// FinishAsync stores what write writes as the content of a request, and its status.
+// If that fails, or is more than limit bytes (ErrAsyncSize), nothing is stored. A
 // request that was cancelled meanwhile stays so.
-func (s *Session) FinishAsync(ctx context.Context, id string, limit int, write func(io.Writer) error) error {
+func (s *Session) FinishAsync(ctx context.Context, id string, status, limit int, write func(io.Writer) error) error {
 	err := pgx.BeginFunc(ctx, s.db.pool, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `UPDATE async_request SET done = true WHERE id = $1`, id)
+		tag, err := tx.Exec(ctx, `UPDATE async_request SET done = true, status = $2 WHERE id = $1`, id, status)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
@@ -116,10 +130,10 @@ func (w *asyncWriter) flush() error {
 // Async returns the caller's request, nil if there is none or it is forgotten.
 func (s *Session) Async(ctx context.Context, id string) (*Async, error) {
 	a := &Async{ID: id}
-	err := s.db.pool.QueryRow(ctx, `SELECT done, NOT done AND leased < now(), created, expires FROM async_request
+	err := s.db.pool.QueryRow(ctx, `SELECT export, done, status, NOT done AND leased < now(), created, expires FROM async_request
 		WHERE id = $1 AND principal = $2 AND rights = $3 AND expires > now()
-		AND NOT ($4 AND EXISTS (SELECT 1 FROM resource AS c WHERE c.rtype = $5 AND c.lu >= async_request.created `+ScopeMark+`))`,
-		id, s.scope.Principal(), s.scope.Digest(), !s.seesWithheld(), s.db.defs.TypeNumber("Consent")).Scan(&a.Done, &a.Lost, &a.Created, &a.Expires)
+		AND NOT ($4 AND NOT export AND EXISTS (SELECT 1 FROM resource AS c WHERE c.rtype = $5 AND c.lu >= async_request.created `+ScopeMark+`))`,
+		id, s.scope.Principal(), s.scope.Digest(), !s.seesWithheld(), s.db.defs.TypeNumber("Consent")).Scan(&a.Export, &a.Done, &a.Status, &a.Lost, &a.Created, &a.Expires)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -157,10 +171,13 @@ func (s *Session) CancelAsync(ctx context.Context, id string) (found bool, err e
 	return err == nil && tag.RowsAffected() == 1, domain(ctx, err)
 }
 
-// ForgetAsync deletes the requests of anybody that have expired.
+// ForgetAsync deletes the requests of anybody that have expired, and what exports of
+// a year ago saw.
 func (db *DB) ForgetAsync(ctx context.Context) error {
-	_, err := db.pool.Exec(ctx, `DELETE FROM async_request WHERE expires < now()`)
-	return domain(ctx, err)
+	b := &pgx.Batch{}
+	b.Queue(`DELETE FROM async_request WHERE expires < now()`)
+	b.Queue(`DELETE FROM export_time WHERE at < now() - interval '1 year'`)
+	return domain(ctx, db.pool.SendBatch(ctx, b).Close())
 }
 
 // Unhurried runs fn with a reader of one snapshot whose searches may take as
