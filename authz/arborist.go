@@ -13,9 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/singleflight"
 
+	"ingle/internal/cache"
 	"ingle/internal/outbound"
 )
 
@@ -48,8 +48,8 @@ type arborist struct {
 	cfg    *Config
 	base   string
 	client *http.Client
-	cache  *otter.Cache[subject, *answer]
-	joint  *otter.Cache[pair, *grantSet] // of a client that acts for a user
+	cache  *cache.Cache[subject, *answer]
+	joint  *cache.Cache[pair, *grantSet] // of a client that acts for a user
 	flight singleflight.Group
 	places chan struct{}
 	life   context.Context // of the resolver
@@ -81,29 +81,18 @@ func newArborist(life context.Context, cfg *Config, out *outbound.Guard) (*arbor
 	if err != nil {
 		return nil, err
 	}
-	cache, err := otter.New(&otter.Options[subject, *answer]{
-		MaximumWeight: uint64(cfg.Arborist.CacheSize),
-		Weigher:       func(_ subject, a *answer) uint32 { return a.weight },
-	})
-	if err != nil {
-		return nil, err
-	}
-	joint, err := otter.New(&otter.Options[pair, *grantSet]{
-		MaximumWeight: uint64(cfg.Arborist.CacheSize),
-		Weigher:       func(p pair, _ *grantSet) uint32 { return p.user.weight + p.client.weight },
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &arborist{joint: joint, cfg: cfg, base: strings.TrimSuffix(cfg.Arborist.URL, "/"), client: client, cache: cache,
-		places: make(chan struct{}, maxAsking), life: life}, nil
+	return &arborist{
+		cfg: cfg, base: strings.TrimSuffix(cfg.Arborist.URL, "/"), client: client, places: make(chan struct{}, maxAsking), life: life,
+		cache: cache.New(cache.Options[subject, *answer]{Max: cfg.Arborist.CacheSize, Weigh: func(_ subject, a *answer) uint32 { return a.weight }}),
+		joint: cache.New(cache.Options[pair, *grantSet]{Max: cfg.Arborist.CacheSize, Weigh: func(p pair, _ *grantSet) uint32 { return p.user.weight + p.client.weight }}),
+	}, nil
 }
 
 // grants returns what a subject is granted. token, if not empty, is the
 // subject's own, already verified. The error is errArborist when it cannot be
 // known, and a *faultError when Arborist refuses the token.
 func (a *arborist) grants(ctx context.Context, s subject, token string) (*answer, error) {
-	if have, ok := a.cache.GetIfPresent(s); ok && a.cfg.Now().Before(have.until) {
+	if have, ok := a.cache.Get(s); ok && a.cfg.Now().Before(have.until) {
 		return have, have.err
 	}
 	// Who asks after a drop must not share an answer from before it.
@@ -134,7 +123,7 @@ func (a *arborist) joined(user, client *answer) grantSet {
 		return client.grants
 	}
 	p := pair{user, client}
-	if have, ok := a.joint.GetIfPresent(p); ok {
+	if have, ok := a.joint.Get(p); ok {
 		return *have
 	}
 	g := both(user.grants, client.grants)
@@ -192,14 +181,14 @@ func (a *arborist) drop(s subject) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.epoch++
-	a.cache.Invalidate(s)
+	a.cache.Drop(s)
 }
 
 func (a *arborist) dropAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.epoch++
-	a.cache.InvalidateAll()
+	a.cache.Clear()
 }
 
 // ask puts the one question. The POST form is not authenticated by Arborist:

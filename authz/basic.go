@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/maypok86/otter/v2"
+	"ingle/internal/cache"
 )
 
 // errBusy says that too many passwords are being checked.
@@ -24,7 +24,7 @@ var errBusy = errors.New("too many passwords are being checked")
 type basicUsers struct {
 	now    func() time.Time
 	users  map[string]passwordHash
-	known  *otter.Cache[[sha256.Size]byte, found]
+	known  *cache.Cache[[sha256.Size]byte, found]
 	secret []byte
 	places chan struct{}
 }
@@ -49,9 +49,8 @@ func newBasicUsers(cfg *Config) (*basicUsers, error) {
 		}
 		b.users[u.Name] = h
 	}
-	var err error
-	b.known, err = otter.New(&otter.Options[[sha256.Size]byte, found]{MaximumSize: 4096})
-	return b, err
+	b.known = cache.New(cache.Options[[sha256.Size]byte, found]{Max: 4096})
+	return b, nil
 }
 
 // nobody takes as long to check as a user does.
@@ -68,7 +67,7 @@ func (b *basicUsers) check(ctx context.Context, text string) (string, error) {
 	mac := hmac.New(sha256.New, b.secret)
 	mac.Write(raw)
 	sum := [sha256.Size]byte(mac.Sum(nil))
-	have, ok := b.known.GetIfPresent(sum)
+	have, ok := b.known.Get(sum)
 	if !ok || !b.now().Before(have.until) {
 		wait, cancel := context.WithTimeout(ctx, checkWait)
 		defer cancel()

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/maypok86/otter/v2"
 
 	"ingle/fhir"
+	"ingle/internal/cache"
 	"ingle/internal/outbound"
 )
 
@@ -25,7 +25,7 @@ type verifier struct {
 	cfg     *Config
 	issuers map[string]*trusted
 	asked   []*trusted // those that can be asked about a token
-	known   *otter.Cache[[sha256.Size]byte, *verified]
+	known   *cache.Cache[[sha256.Size]byte, *verified]
 }
 
 // trusted is an issuer with its keys.
@@ -69,11 +69,7 @@ func newVerifier(ctx context.Context, cfg *Config, out *outbound.Guard) (*verifi
 		}
 		v.issuers[is.Issuer] = t
 	}
-	known, err := otter.New(&otter.Options[[sha256.Size]byte, *verified]{MaximumSize: maxVerified})
-	if err != nil {
-		return nil, err
-	}
-	v.known = known
+	v.known = cache.New(cache.Options[[sha256.Size]byte, *verified]{Max: maxVerified})
 	return v, nil
 }
 
@@ -85,7 +81,7 @@ func (v *verifier) verify(ctx context.Context, token string) (*verified, error) 
 	}
 	now := v.cfg.Now()
 	sum := sha256.Sum256([]byte(token))
-	if have, ok := v.known.GetIfPresent(sum); ok {
+	if have, ok := v.known.Get(sum); ok {
 		if now.Before(have.until) && (have.gen == 0 || have.gen == have.from.keys.generation(ctx)) {
 			return have, have.current(v.cfg, now)
 		}

@@ -56,10 +56,7 @@ func TestRateLimit(t *testing.T) {
 
 func limited(t *testing.T, c limit.Config) *limit.Limiter {
 	t.Helper()
-	l, err := limit.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := limit.New(c)
 	return l
 }
 

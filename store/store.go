@@ -125,12 +125,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	db := &DB{pool: pool, side: side, opts: o, reg: o.Registry, defs: o.Defs}
+	db := &DB{pool: pool, side: side, opts: o, reg: o.Registry, defs: o.Defs, totals: newTotals(o.Totals)}
 	db.consent = db.consentTerms()
-	if db.totals, err = newTotals(o.Totals); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("open the database: %w", err)
-	}
 	if err := db.check(ctx); err != nil {
 		db.Close()
 		return nil, err

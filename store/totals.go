@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/maypok86/otter/v2"
 
+	"ingle/internal/cache"
 	"ingle/search"
 )
 
@@ -20,7 +20,7 @@ import (
 // so the same statement counts the same. A statement holds its caller's scope, so
 // a total is remembered only for callers who would count the same rows.
 type totals struct {
-	kept *otter.Cache[[sha256.Size]byte, total]
+	kept *cache.Cache[[sha256.Size]byte, total]
 } // kept is nil for none
 
 type total struct {
@@ -37,12 +37,8 @@ const totalAge = 10 * time.Minute
 // no two snapshots have one name.
 const snapshotNow = "CASE WHEN pg_is_in_recovery() THEN clock_timestamp()::text ELSE pg_current_snapshot()::text || ' ' || extract(epoch FROM pg_postmaster_start_time()) END"
 
-func newTotals(n int) (totals, error) {
-	if n <= 0 {
-		return totals{}, nil
-	}
-	kept, err := otter.New(&otter.Options[[sha256.Size]byte, total]{MaximumSize: n, ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, total](totalAge)})
-	return totals{kept}, err
+func newTotals(n int) totals {
+	return totals{cache.New(cache.Options[[sha256.Size]byte, total]{Max: n, Age: totalAge})}
 }
 
 // remembering is a count that is made only if the snapshot is another than that of
@@ -72,7 +68,7 @@ func (v *visible) remembering(st *search.Statement) *remembering {
 		h.Sum(r.key[:0])
 	}
 	if r.kept != nil {
-		have, _ = r.kept.GetIfPresent(r.key)
+		have, _ = r.kept.Get(r.key)
 	}
 	r.once = r.once || have.snapshot != "" // it is likely to hold
 	n := len(st.Args)
@@ -114,9 +110,7 @@ func (r *remembering) scan(row pgx.Row) (int, error) {
 	if err := row.Scan(&t.snapshot, &t.n); err != nil {
 		return 0, err
 	}
-	if r.kept != nil {
-		r.kept.Set(r.key, t)
-	}
+	r.kept.Set(r.key, t)
 	return t.n, nil
 }
 

@@ -88,10 +88,7 @@ func TestBelowAsList(t *testing.T) {
 	g := &grouped{made: generate(system, size, 12, 5), groups: map[string][]string{"few": codes[:min(len(codes), 3)], "half": codes[len(codes)/2:], "all": codes}}
 	g.info.Version, g.info.CaseSensitive = "0", false
 	store := concepts.New(pool)
-	svc, err := terminology.New(terminology.Options{Concepts: store})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: store})
 	if _, err := svc.Import(t.Context(), g, true, nil); err != nil {
 		t.Fatal(err)
 	}

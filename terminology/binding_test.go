@@ -11,10 +11,7 @@ import (
 // with its system and without it.
 func TestMemberOfWhatIsPartlyKnown(t *testing.T) {
 	t.Parallel()
-	svc, err := terminology.New(terminology.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{})
 	src := listed(t,
 		`{"resourceType":"CodeSystem","url":"http://e.org/cs","status":"active","caseSensitive":true,"content":"complete","concept":[{"code":"a"},{"code":"b"}]}`,
 		set("a", `{"include":[{"system":"http://e.org/cs","concept":[{"code":"a"}]}]}`),

@@ -45,10 +45,7 @@ func TestClosureIsBounded(t *testing.T) {
 		t.Error(n, v, err)
 	}
 
-	svc, err := terminology.New(terminology.Options{Concepts: c})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: c})
 	m := generate("http://e.org/made", 3000, 6, 2)
 	if _, err := svc.Import(ctx, m, false, nil); err != nil {
 		t.Fatal(err)

@@ -16,16 +16,16 @@ func compiled[T any](s *Service, res *Resource, compile func(fhir.Node) (T, erro
 	if res.Key == "" || s.cache == nil {
 		return now()
 	}
-	if v, ok := s.cache.GetIfPresent(res.Key); ok {
+	if v, ok := s.cache.Get(res.Key); ok {
 		return v.(T), nil
 	}
 	v, err, shared := s.flight.Do(res.Key, func() (any, error) {
-		if v, ok := s.cache.GetIfPresent(res.Key); ok {
+		if v, ok := s.cache.Get(res.Key); ok {
 			return v, nil
 		}
 		v, err := now()
 		if err == nil {
-			s.cache.Set(res.Key, any(v))
+			s.cache.Set(res.Key, v)
 		}
 		return v, err
 	})

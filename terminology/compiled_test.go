@@ -23,10 +23,7 @@ func TestCompiledOnce(t *testing.T) {
 	compile := func(n fhir.Node) (*valueSet, error) { return compileValueSet(n, 0) }
 	for _, gaveUp := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s, err := New(Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := New(Options{})
 			var read, failed, differ atomic.Int32
 			first := true
 			var mu sync.Mutex

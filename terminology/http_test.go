@@ -18,10 +18,7 @@ import (
 func TestSearchBySets(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t)
-	svc, err := terminology.New(terminology.Options{Concepts: srv.Database.Concepts()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: srv.Database.Concepts()})
 	const made = "http://e.org/made"
 	m := generate(made, 400, 6, 11)
 	if _, err := svc.Import(context.Background(), m, false, nil); err != nil {

@@ -33,10 +33,7 @@ func TestLarge(t *testing.T) {
 	}
 	database := storetest.URL(t)
 	srv := startServerOn(t, database, 2*time.Second)
-	svc, err := terminology.New(terminology.Options{Concepts: srv.Database.Concepts()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: srv.Database.Concepts()})
 	const system = "http://e.org/made"
 	m := generate(system, n, 12, 9)
 	target := func(what string, got, limit float64) {

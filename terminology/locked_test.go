@@ -17,10 +17,7 @@ import (
 func TestLockedDate(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t)
-	svc, err := terminology.New(terminology.Options{Concepts: db.Concepts()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: db.Concepts()})
 	system := func(url, version, date, code string) string {
 		return fmt.Sprintf(`{"resourceType":"CodeSystem","url":"http://e.org/%s","version":"%s",%s"status":"active","content":"complete","concept":[{"code":"both"},{"code":"%s"}]}`, url, version, date, code)
 	}

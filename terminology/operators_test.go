@@ -69,10 +69,7 @@ func TestOperators(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)
 	db := storetest.OpenURL(t, database)
-	svc, err := terminology.New(terminology.Options{Concepts: db.Concepts()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: db.Concepts()})
 	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
@@ -162,10 +159,7 @@ func TestOperators(t *testing.T) {
 func TestListedInBatches(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t)
-	svc, err := terminology.New(terminology.Options{Concepts: db.Concepts(), MaxExpansion: 5000, NoCache: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: db.Concepts(), MaxExpansion: 5000, NoCache: true})
 	m := generate("http://e.org/made", 3000, 5, 1)
 	if _, err := svc.Import(t.Context(), m, false, nil); err != nil {
 		t.Fatal(err)

@@ -329,10 +329,8 @@ func (p *Preparation) List(ctx context.Context) ([]Prepared, error) {
 	p.mu.Lock()
 	for _, e := range p.entries {
 		x := *e
-		if x.State == Ready && p.svc.cache != nil {
-			if _, kept := p.svc.cache.GetEntryQuietly(x.key); !kept {
-				x.State = Evicted
-			}
+		if x.State == Ready && p.svc.cache != nil && !p.svc.cache.Has(x.key) {
+			x.State = Evicted
 		}
 		all = append(all, &x)
 	}

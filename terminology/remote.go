@@ -14,9 +14,8 @@ import (
 	"time"
 
 	"ingle/fhir"
+	"ingle/internal/cache"
 	"ingle/internal/outbound"
-
-	"github.com/maypok86/otter/v2"
 )
 
 // RemoteOptions describe another terminology server.
@@ -50,7 +49,7 @@ type Remote struct {
 	base   string
 	client *http.Client
 
-	answers *otter.Cache[string, remoteAnswer] // nil where none are kept
+	answers *cache.Cache[string, remoteAnswer] // nil where none are kept
 	silent  atomic.Int64                       // until this time (Unix nanoseconds) it is not asked: it did not answer
 }
 
@@ -100,13 +99,11 @@ func NewRemote(opt RemoteOptions) (*Remote, error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	r := &Remote{opt: opt, base: strings.TrimSuffix(opt.Base, "/"), client: client}
 	if opt.CacheTime > 0 {
-		r.answers, err = otter.New(&otter.Options[string, remoteAnswer]{
-			MaximumWeight:    maxRemoteCache,
-			Weigher:          func(k string, v remoteAnswer) uint32 { return uint32(len(k) + len(v.body)) },
-			ExpiryCalculator: otter.ExpiryWriting[string, remoteAnswer](opt.CacheTime),
+		r.answers = cache.New(cache.Options[string, remoteAnswer]{
+			Max: maxRemoteCache, Weigh: func(k string, v remoteAnswer) uint32 { return uint32(len(k) + len(v.body)) }, Age: opt.CacheTime,
 		})
 	}
-	return r, err
+	return r, nil
 }
 
 // system returns the code system if the server is named for it, nil if not.
@@ -144,11 +141,7 @@ func (r *Remote) listed() []Coding {
 // codes do not wait one after the other.
 func (r *Remote) call(ctx context.Context, system, path string, body []byte) (fhir.Node, int, error) {
 	key := path + "\x00" + string(body)
-	var have remoteAnswer
-	ok := false
-	if r.answers != nil {
-		have, ok = r.answers.GetIfPresent(key)
-	}
+	have, ok := r.answers.Get(key)
 	if !ok {
 		if time.Now().UnixNano() < r.silent.Load() {
 			return fhir.Node{}, 0, &unknownSystem{url: system, down: "it did not answer a moment ago"}
@@ -161,9 +154,7 @@ func (r *Remote) call(ctx context.Context, system, path string, body []byte) (fh
 			return fhir.Node{}, 0, &unknownSystem{url: system, down: err.Error()}
 		}
 		have = remoteAnswer{raw, status}
-		if r.answers != nil {
-			r.answers.Set(key, have)
-		}
+		r.answers.Set(key, have)
 	}
 	doc, err := fhir.Parse(have.body, fhir.Limits{})
 	if err != nil {

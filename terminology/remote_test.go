@@ -83,7 +83,7 @@ func TestRemote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, _ := terminology.New(terminology.Options{Remote: []*terminology.Remote{remote}})
+	svc := terminology.New(terminology.Options{Remote: []*terminology.Remote{remote}})
 	src := terminology.Definitions(r4.Definitions())
 	out, err := svc.Lookup(t.Context(), src, params("system", far, "code", "b", "property", "*"))
 	if err != nil || !strings.Contains(string(out), "The b") || !strings.Contains(string(out), "Das") {

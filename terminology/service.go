@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"ingle/fhir"
+	"ingle/internal/cache"
 	"ingle/store/concepts"
 
-	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -41,7 +41,7 @@ type Options struct {
 // Service answers terminology operations. It is safe for concurrent use.
 type Service struct {
 	opt      Options
-	cache    *otter.Cache[string, any]
+	cache    *cache.Cache[string, any]
 	rows     *keptRows          // nil where nothing is kept
 	flight   singleflight.Group // of compilations, by the key of their content
 	computed map[string]System
@@ -49,7 +49,7 @@ type Service struct {
 }
 
 // New makes a Service.
-func New(opt Options) (*Service, error) {
+func New(opt Options) *Service {
 	if opt.MaxExpansion == 0 {
 		opt.MaxExpansion = 1000
 	}
@@ -67,19 +67,10 @@ func New(opt Options) (*Service, error) {
 	}
 	s := &Service{opt: opt, computed: computedSystems()}
 	if !opt.NoCache {
-		var err error
-		s.cache, err = otter.New(&otter.Options[string, any]{
-			MaximumWeight: uint64(opt.CacheWeight),
-			Weigher:       func(_ string, v any) uint32 { return weight(v) },
-		})
-		if err != nil {
-			return nil, err
-		}
-		if s.rows, err = newKeptRows(); err != nil {
-			return nil, err
-		}
+		s.cache = cache.New(cache.Options[string, any]{Max: opt.CacheWeight, Weigh: func(_ string, v any) uint32 { return weight(v) }})
+		s.rows = newKeptRows()
 	}
-	return s, nil
+	return s
 }
 
 func (s *Service) newRun(ctx context.Context, src Source) *run {

@@ -43,10 +43,8 @@ func (s *Service) storedSystem(ctx context.Context, url, version string, stub *S
 		return nil, versions, nil
 	}
 	key := fmt.Sprintf("stored|%d", best.ID)
-	if s.cache != nil {
-		if have, ok := s.cache.GetIfPresent(key); ok {
-			return have.(System), versions, nil
-		}
+	if have, ok := s.cache.Get(key); ok {
+		return have.(System), versions, nil
 	}
 	out := &storedSystem{id: best.ID, size: best.Concepts, store: s.opt.Concepts, kept: s.rows}
 	if err := json.Unmarshal(best.Info, &out.info); err != nil {
@@ -56,9 +54,7 @@ func (s *Service) storedSystem(ctx context.Context, url, version string, stub *S
 	if stub != nil {
 		out.info.Title, out.info.ValueSet = orElse(out.info.Title, stub.Title), orElse(out.info.ValueSet, stub.ValueSet)
 	}
-	if s.cache != nil {
-		s.cache.Set(key, System(out))
-	}
+	s.cache.Set(key, out)
 	return out, versions, nil
 }
 

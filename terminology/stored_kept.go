@@ -5,15 +5,15 @@ import (
 
 	"ingle/store/concepts"
 
-	"github.com/maypok86/otter/v2"
+	"ingle/internal/cache"
 )
 
 // keptRows are concepts and counts of imported code systems that were asked for
 // lately. They stand under the number of an import, of which nothing ever
 // changes, so they are never stale. A nil one keeps nothing.
 type keptRows struct {
-	rows   *otter.Cache[rowKey, *concepts.Concept]
-	counts *otter.Cache[rowKey, int]
+	rows   *cache.Cache[rowKey, *concepts.Concept]
+	counts *cache.Cache[rowKey, int]
 }
 
 // rowKey is a concept by its code, or a count by its selection.
@@ -27,30 +27,20 @@ const (
 	maxKeptCounts = 1 << 20
 )
 
-func newKeptRows() (*keptRows, error) {
-	k := &keptRows{}
-	var err error
-	k.rows, err = otter.New(&otter.Options[rowKey, *concepts.Concept]{
-		MaximumWeight: maxKeptRows,
-		Weigher: func(key rowKey, c *concepts.Concept) uint32 {
+func newKeptRows() *keptRows {
+	return &keptRows{
+		rows: cache.New(cache.Options[rowKey, *concepts.Concept]{Max: maxKeptRows, Weigh: func(key rowKey, c *concepts.Concept) uint32 {
 			return uint32(300 + 2*len(key.what) + len(c.Display) + len(c.Definition) + len(c.More) + 16*len(c.Below) + 8*len(c.Parents))
-		},
-	})
-	if err != nil {
-		return nil, err
+		}}),
+		counts: cache.New(cache.Options[rowKey, int]{Max: maxKeptCounts, Weigh: func(key rowKey, _ int) uint32 { return uint32(100 + len(key.what)) }}),
 	}
-	k.counts, err = otter.New(&otter.Options[rowKey, int]{
-		MaximumWeight: maxKeptCounts,
-		Weigher:       func(key rowKey, _ int) uint32 { return uint32(100 + len(key.what)) },
-	})
-	return k, err
 }
 
 func (k *keptRows) concept(system int32, code string) (*concepts.Concept, bool) {
 	if k == nil {
 		return nil, false
 	}
-	return k.rows.GetIfPresent(rowKey{system, code})
+	return k.rows.Get(rowKey{system, code})
 }
 
 func (k *keptRows) keepConcept(system int32, code string, c *concepts.Concept) {
@@ -72,7 +62,7 @@ func (k *keptRows) count(system int32, sel *concepts.Selection) (int, bool) {
 	if k == nil {
 		return 0, false
 	}
-	return k.counts.GetIfPresent(rowKey{system, selectionKey(sel)})
+	return k.counts.Get(rowKey{system, selectionKey(sel)})
 }
 
 func (k *keptRows) keepCount(system int32, sel *concepts.Selection, n int) {

@@ -117,10 +117,7 @@ func (m *made) ancestors(i int) map[int]bool {
 func TestStoredEqualsClosure(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t)
-	svc, err := terminology.New(terminology.Options{Concepts: db.Concepts()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: db.Concepts()})
 	const url = "http://e.org/made"
 	m := generate(url, 3000, 9, 3)
 	res, err := svc.Import(t.Context(), m, false, nil)
@@ -297,10 +294,7 @@ func TestCodeSets(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	db := storetest.OpenURL(t, url)
-	svc, err := terminology.New(terminology.Options{Concepts: db.Concepts()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: db.Concepts()})
 	const made = "http://e.org/made"
 	m := generate(made, 500, 6, 4)
 	if _, err := svc.Import(t.Context(), m, false, nil); err != nil {
@@ -400,10 +394,7 @@ func write(t *testing.T, db *store.DB, typ, id, body string, version int, labels
 func TestResourcesOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t)
-	svc, err := terminology.New(terminology.Options{Concepts: db.Concepts()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: db.Concepts()})
 	conf := store.NewConformance(db, 0)
 	src := func(scope authz.Scope) terminology.Source {
 		return terminology.Sources{terminology.Stored(conf, db.As(scope)), terminology.Definitions(r4.Definitions())}

@@ -36,10 +36,7 @@ func startServerOn(t testing.TB, url string, fresh time.Duration) *servertest.Se
 		URL: url,
 		Interaction: func(c *interaction.Config) {
 			conf = store.NewConformance(c.Database, fresh)
-			var err error
-			if svc, err = terminology.New(terminology.Options{Concepts: c.Database.Concepts(), Now: time.Now}); err != nil {
-				t.Fatal(err)
-			}
+			svc = terminology.New(terminology.Options{Concepts: c.Database.Concepts(), Now: time.Now})
 			c.Terminology, c.TerminologySource = svc, source
 		},
 		Register: func(s *interaction.Service) {

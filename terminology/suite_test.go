@@ -69,10 +69,7 @@ func TestSuite(t *testing.T) {
 	if err := json.Unmarshal(readSuite(t, "test-cases.json"), &all); err != nil {
 		t.Fatal(err)
 	}
-	svc, err := terminology.New(terminology.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{})
 	base := terminology.Definitions(r4.Definitions())
 	passed, failed := 0, 0
 	verbose := os.Getenv("INGLE_SUITE") != ""

@@ -57,7 +57,7 @@ func readMatches(t *testing.T, raw []byte) (result bool, out []matched) {
 // TestTranslateThereAndBack takes every mapping of R4's concept maps: what a
 // code is translated to is translated back to the code.
 func TestTranslateThereAndBack(t *testing.T) {
-	svc, _ := terminology.New(terminology.Options{})
+	svc := terminology.New(terminology.Options{})
 	src := terminology.Definitions(r4.Definitions())
 	pairs := 0
 	for url, raw := range r4.Definitions().Each("ConceptMap") {
@@ -117,7 +117,7 @@ func TestTranslateThereAndBack(t *testing.T) {
 }
 
 func TestTranslateDetails(t *testing.T) {
-	svc, _ := terminology.New(terminology.Options{})
+	svc := terminology.New(terminology.Options{})
 	group := func(extra string) string {
 		return `{"source":"http://e.org/a","target":"http://e.org/b","element":[
 		{"code":"1","target":[{"code":"one","equivalence":"wider"}]},

@@ -122,10 +122,7 @@ func wrongCalls(t testing.TB) []wrongCall {
 
 // TestWrongInput: what is wrong is refused.
 func TestWrongInput(t *testing.T) {
-	svc, err := terminology.New(terminology.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{})
 	src := terminology.Sources{listed(t, wrongSets...), terminology.Definitions(r4.Definitions())}
 	for _, c := range wrongCalls(t) {
 		status, body := call(t, svc, src, c.op, params(c.list...))
@@ -146,7 +143,7 @@ func TestWrongInput(t *testing.T) {
 
 // TestHierarchies: diamonds and circles are no trees, and end all the same.
 func TestHierarchies(t *testing.T) {
-	svc, _ := terminology.New(terminology.Options{})
+	svc := terminology.New(terminology.Options{})
 	src := terminology.Sources{listed(t, tree,
 		set("isa-x", `{"include":[{"system":"http://e.org/tree","filter":[{"property":"concept","op":"is-a","value":"x"}]}]}`),
 		set("up-m", `{"include":[{"system":"http://e.org/tree","filter":[{"property":"concept","op":"generalizes","value":"m"}]}]}`),

@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/maypok86/otter/v2"
 	"golang.org/x/time/rate"
 
 	"ingle/fhir"
+	"ingle/internal/cache"
 )
 
 // Rule is what a principal may ask for. A zero part is no limit.
@@ -38,7 +38,7 @@ const day = 24 * time.Hour
 // Limiter is safe for concurrent use.
 type Limiter struct {
 	cfg    Config
-	states *otter.Cache[string, *state]
+	states *cache.Cache[string, *state]
 
 	mu      sync.Mutex
 	spent   map[string]*state // have spent something of a quota since Settle
@@ -69,18 +69,14 @@ type Decision struct {
 }
 
 // New makes a Limiter.
-func New(cfg Config) (*Limiter, error) {
+func New(cfg Config) *Limiter {
 	if cfg.MaxPrincipals <= 0 {
 		cfg.MaxPrincipals = 100_000
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	states, err := otter.New(&otter.Options[string, *state]{MaximumSize: cfg.MaxPrincipals})
-	if err != nil {
-		return nil, err
-	}
-	return &Limiter{cfg: cfg, states: states, spent: map[string]*state{}}, nil
+	return &Limiter{cfg: cfg, states: cache.New(cache.Options[string, *state]{Max: cfg.MaxPrincipals}), spent: map[string]*state{}}
 }
 
 // Take charges a request to a principal. cost is 1 for an ordinary one; one
@@ -94,7 +90,7 @@ func (l *Limiter) Take(principal string, cost int) Decision {
 	if rule.PerSecond <= 0 && rule.Quota <= 0 {
 		return Decision{Allowed: true}
 	}
-	s, _ := l.states.ComputeIfAbsent(principal, func() (*state, bool) { return newState(rule), false })
+	s := l.states.GetOrSet(principal, func() *state { return newState(rule) })
 	d, list := s.take(l.cfg.Now(), max(cost, 1), func(window time.Time) int64 { return l.carriedOver(window, principal) })
 	if list {
 		l.mu.Lock()

@@ -54,10 +54,7 @@ func limiter(ctx context.Context, c *config.Config, db *store.DB) (*limit.Limite
 	if rules.Default == (limit.Rule{}) && len(rules.Principals) == 0 {
 		return nil, nil
 	}
-	l, err := limit.New(rules)
-	if err != nil {
-		return nil, err
-	}
+	l := limit.New(rules)
 	return l, l.Carry(ctx, db.Usage())
 }
 

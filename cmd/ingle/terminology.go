@@ -118,10 +118,7 @@ func withTerminology(cmd *cobra.Command, settings func() (*config.Config, error)
 		return err
 	}
 	defer db.Close()
-	t, err := terminology.New(terminology.Options{Concepts: db.Concepts(), NoCache: true})
-	if err != nil {
-		return err
-	}
+	t := terminology.New(terminology.Options{Concepts: db.Concepts(), NoCache: true})
 	return fn(t, db, operating(c, cmd.ErrOrStderr()))
 }
 

@@ -20,7 +20,7 @@ func terminologyService(c *config.Config, db *store.DB) (*terminology.Service, e
 		}
 		o.Remote = append(o.Remote, r)
 	}
-	return terminology.New(o)
+	return terminology.New(o), nil
 }
 
 func terminologyRemote(c *config.Config, r *config.RemoteTerminology) (*terminology.Remote, error) {

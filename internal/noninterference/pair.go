@@ -84,10 +84,7 @@ func (w *World) serve(t testing.TB, url string, resolver server.Resolver, now fu
 			o.Consent = store.ConsentOptOut
 		}
 	})
-	words, err := terminology.New(terminology.Options{Concepts: db.Concepts(), NoCache: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	words := terminology.New(terminology.Options{Concepts: db.Concepts(), NoCache: true})
 	stored := store.NewConformance(db, 0)
 	source := func(_ context.Context, session *store.Session) (terminology.Source, error) {
 		return terminology.Sources{terminology.Definitions(defs), terminology.Stored(stored, session)}, nil

@@ -30,10 +30,7 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	db := storetest.Open(t)
-	svc, err := terminology.New(terminology.Options{Concepts: db.Concepts()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := terminology.New(terminology.Options{Concepts: db.Concepts()})
 	return &house{db, svc, terminology.Definitions(r4.Definitions())}
 }
 
