@@ -16,6 +16,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,14 +88,18 @@ const maxHeld = 256 << 20
 func (l *loader) all(ctx context.Context, names []string) error {
 	err := l.pool(ctx, func(send func(piece) error, drain func()) error {
 		for _, name := range names {
-			if err := walk(name, func(n int) { l.res.bytesDone.Add(int64(n)) }, func(p piece) error {
+			fault, err := walk(name, func(n int) { l.res.bytesDone.Add(int64(n)) }, func(p piece) error {
 				if first.MatchString(p.file) { // alone: what follows refers to it
 					drain()
 					defer drain()
 				}
 				return send(p)
-			}); err != nil {
+			})
+			if err != nil {
 				return err
+			}
+			if fault != nil { // the other files are none the worse for it
+				l.refuse(filepath.ToSlash(name), 1, "file", "it cannot be read to its end: "+fault.Error())
 			}
 		}
 		return nil

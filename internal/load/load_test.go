@@ -167,17 +167,20 @@ func TestRefusalsAreNamed(t *testing.T) {
 	t.Parallel()
 	n := &notes{}
 	res, log := run(t, n, map[string][]byte{
-		"a.ndjson": []byte(`{"resourceType":"Patient","id":"1"}` + "\n" + `{"resourceType":"Patient","id":"refuse"}` + "\n{\n" + `{"resourceType":"Patient","id":"4"}`),
-		"b.json":   []byte("{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[\n{\"resource\":{\"resourceType\":\"Patient\"}},\n{\"resource\":{\"resourceType\":\"Patient\",\"id\":\"refuse\"}}]}"),
-		"c.json":   []byte("{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[\n{\"resource\":{\"resourceType\":\"Patient\",\"id\":\"5\"}},\n{\"resource\":{\"resourceType\":\"Patient\",\"id\":\"refuse\"}}]}"),
-		"d.json":   []byte(`{"no":"resource"}`),
+		"a.ndjson":  []byte(`{"resourceType":"Patient","id":"1"}` + "\n" + `{"resourceType":"Patient","id":"refuse"}` + "\n{\n" + `{"resourceType":"Patient","id":"4"}`),
+		"b.json":    []byte("{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[\n{\"resource\":{\"resourceType\":\"Patient\"}},\n{\"resource\":{\"resourceType\":\"Patient\",\"id\":\"refuse\"}}]}"),
+		"c.json":    []byte("{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[\n{\"resource\":{\"resourceType\":\"Patient\",\"id\":\"5\"}},\n{\"resource\":{\"resourceType\":\"Patient\",\"id\":\"refuse\"}}]}"),
+		"d.json":    []byte(`{"no":"resource"}`),
+		"0.json.gz": []byte("no gzip"),
+		"1.tar":     tarred(t, []string{"1.json", "2.json"}, map[string]string{"1.json": `{"resourceType":"Patient","id":"6"}`, "2.json": `{"resourceType":"Patient"}`})[:3*512+9],
 	})
-	for _, line := range []string{"a.ndjson:2: Patient/refuse: 422 invalid: no", "a.ndjson:3: document:", "b.json:3: Bundle of 2 entries: 422", "c.json:3: Patient/refuse: 422", "d.json:1: document: it is no FHIR resource"} {
+	for _, line := range []string{"a.ndjson:2: Patient/refuse: 422 invalid: no", "a.ndjson:3: document:", "b.json:3: Bundle of 2 entries: 422", "c.json:3: Patient/refuse: 422", "d.json:1: document: it is no FHIR resource",
+		"0.json.gz:1: file: it cannot be read to its end", "1.tar:1: file: it cannot be read to its end: 2.json"} {
 		if !strings.Contains(log, line) {
 			t.Errorf("%q is not in\n%s", line, log)
 		}
 	}
-	if res.Stored != 3 || res.Refused != 6 || res.Exit() != 1 {
+	if res.Stored != 4 || res.Refused != 8 || res.Exit() != 1 {
 		t.Errorf("%+v %v", res, n.stored)
 	}
 }

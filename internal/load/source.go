@@ -103,28 +103,33 @@ func readable(name string) bool {
 }
 
 // walk reads a file and gives its pieces to yield, in order. count is told of
-// the bytes read from the disk.
-func walk(name string, count func(int), yield func(piece) error) error {
+// the bytes read from the disk. fault tells why the file could not be read to its
+// end, err is yield's.
+func walk(name string, count func(int), yield func(piece) error) (fault, err error) {
 	passes := []func(string) bool{func(string) bool { return true }}
 	if isTar(name) { // what others refer to first, wherever it stands in the archive
 		passes = []func(string) bool{first.MatchString, func(n string) bool { return !first.MatchString(n) }}
 	}
-	for i, want := range passes {
-		f, err := os.Open(name)
-		if err != nil {
+	for _, want := range passes {
+		fault = pass(name, count, want, func(p piece) error {
+			err = yield(p)
 			return err
-		}
-		counted := count
-		if i > 0 {
-			counted = func(int) {}
-		}
-		err = unpack(name, filepath.ToSlash(name), &countingReader{f, counted}, want, yield)
-		f.Close()
+		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return nil, err
 		}
+		count = func(int) {} // each byte once
 	}
-	return nil
+	return fault, nil
+}
+
+func pass(name string, count func(int), want func(string) bool, yield func(piece) error) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unpack(name, filepath.ToSlash(name), &countingReader{f, count}, want, yield)
 }
 
 func isTar(name string) bool {
