@@ -41,9 +41,6 @@ func (s *Service) exportOperations() []*Operation {
 
 // export begins an export. What can be said against it is said at once.
 func (s *Service) export(ctx context.Context, session *store.Session, req *Request) (*Response, error) {
-	if req.Head {
-		return nil, notAllowed("HEAD", methods{"POST": Operate})
-	}
 	if !req.Prefer.Async {
 		return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeInvalid, "$export is answered later: send the header Prefer: respond-async")
 	}

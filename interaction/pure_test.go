@@ -169,7 +169,7 @@ func FuzzResolve(f *testing.F) {
 	f.Add("GET", "/Patient/1/_history/2")
 	f.Add("POST", "/Patient/x/Observation/_search")
 	f.Add("PUT", "//%2f/%zz")
-	s := &Service{cfg: Config{Definitions: r4.Definitions()}, operations: map[string]*Operation{}}
+	s := &Service{cfg: Config{Definitions: r4.Definitions()}, operations: map[string][]*Operation{}}
 	f.Fuzz(func(t *testing.T, method, path string) {
 		req, err := s.Resolve(method, path)
 		if err != nil {

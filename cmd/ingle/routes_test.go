@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ingle/authz/arboristtest"
 	"ingle/interaction"
@@ -33,7 +34,7 @@ type matrix struct {
 	alice, bob, admin string
 	types             []string // whose routes are tried
 	names             []string // of operations
-	later             string   // id of an answer to alice that is fetched later
+	later             string   // id of an export of alice's that is fetched later
 }
 
 // TestRouteMatrix asks the router which routes there are, and sends each without a
@@ -165,6 +166,7 @@ func (m *matrix) resource(typ string) string {
 		"CodeSystem":          `"url":"http://t/c","status":"active","content":"complete","concept":[{"code":"` + mark + `"}]`,
 		"ValueSet":            `"url":"http://t/v","status":"active","compose":{"include":[{"system":"http://t/c","concept":[{"code":"` + mark + `"}]}]}`,
 		"ConceptMap":          `"url":"http://t/m","status":"active","title":"` + mark + `"`,
+		"Group":               `"type":"person","actual":true,"name":"` + mark + `","member":[{"entity":{"reference":"Patient/` + kept + `"}}]`,
 		"StructureDefinition": `"url":"http://t/s","name":"` + mark + `","status":"active","kind":"resource","abstract":false,"type":"Patient","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient","derivation":"constraint","differential":{"element":[{"id":"Patient","path":"Patient"}]}`,
 	}[typ]
 	if !ok {
@@ -235,17 +237,21 @@ func (m *matrix) routes() []route {
 // nothing, and the common routes of types that are there for their operations.
 func (m *matrix) meant(req *interaction.Request) bool {
 	switch {
-	case req.Kind == interaction.AsyncStatus || req.Kind == interaction.AsyncCancel:
-		return req.ID == m.later
+	case req.Kind == interaction.AsyncStatus || req.Kind == interaction.AsyncFile || req.Kind == interaction.AsyncCancel:
+		return req.ID == m.later && (req.File == "" || req.File == "1")
 	case req.ID != "" && req.ID != kept || req.CompartmentID != "" && req.CompartmentID != kept || req.Version != "" && req.Version != "1":
 		return false
 	}
 	return req.Operation != nil || req.Type == "" || slices.Index(m.types, req.Type) < 3
 }
 
+// async makes an export and waits for it.
 func (m *matrix) async() string {
 	m.t.Helper()
-	place := m.ask(m.alice, "GET", "/fhir/Patient", "", "Prefer", "respond-async").is(202).header.Get("Content-Location")
+	place := strings.TrimPrefix(m.ask(m.alice, "GET", "/fhir/$export?_type=Patient", "", "Prefer", "respond-async").is(202).header.Get("Content-Location"), "https://fhir.test")
+	for m.ask(m.alice, "GET", place, "").status == 202 {
+		time.Sleep(5 * time.Millisecond)
+	}
 	return place[strings.LastIndex(place, "/")+1:]
 }
 
@@ -268,6 +274,8 @@ func (m *matrix) body(r route) (body string, header []string) {
 		return `[{"op":"add","path":"/language","value":"en"}]`, []string{"Content-Type", "application/json-patch+json"}
 	case k == interaction.Batch:
 		return `{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Patient/` + kept + `"}},{"request":{"method":"GET","url":"Observation?subject=Patient/` + kept + `"}}]}`, nil
+	case k == interaction.Operate && r.req.Operation.Name == "export":
+		return "", []string{"Prefer", "respond-async"}
 	case r.method == "POST" && strings.HasPrefix(r.req.Operation.Name, "meta-"):
 		return meta, nil
 	case r.method == "POST":
@@ -344,7 +352,7 @@ func (m *matrix) otherProject(r route) {
 // rightProject is alice; what she may not, an administrator may.
 func (m *matrix) rightProject(r route) {
 	if r.req.ID == m.later {
-		r.path = "/_async/" + m.async()
+		r.path = strings.Replace(r.path, m.later, m.async(), 1)
 	}
 	a := m.as(m.alice, r)
 	if r.req.Kind == interaction.Delete {
