@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"path"
 	"sort"
 	"strconv"
@@ -23,10 +22,11 @@ import (
 	"time"
 
 	"github.com/golang-migrate/migrate/v4"
-	_ "github.com/golang-migrate/migrate/v4/database/pgx/v5" // the driver "pgx5"
+	driver "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 //go:embed sql/*.sql
@@ -122,16 +122,25 @@ func Up(ctx context.Context, databaseURL string) (State, error) {
 	return Version(ctx, conn)
 }
 
+// up takes the steps. It goes where the connection string leads, of whatever form
+// and to however many hosts.
 func up(databaseURL string) error {
 	src, err := iofs.New(files, "sql")
 	if err != nil {
 		return fmt.Errorf("read the embedded migrations: %w", err)
 	}
-	target, err := withLockTimeout(databaseURL)
+	cfg, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the database URL: %w", err)
 	}
-	m, err := migrate.NewWithSourceInstance("iofs", src, target)
+	cfg.RuntimeParams["lock_timeout"] = strconv.FormatInt(LockTimeout.Milliseconds(), 10) // the advisory lock would wait for ever
+	db := stdlib.OpenDB(*cfg)
+	defer db.Close()
+	target, err := driver.WithInstance(db, &driver.Config{})
+	if err != nil {
+		return fmt.Errorf("prepare the migration: %w", err)
+	}
+	m, err := migrate.NewWithInstance("iofs", src, "pgx5", target)
 	if err != nil {
 		return fmt.Errorf("prepare the migration: %w", err)
 	}
@@ -141,26 +150,6 @@ func up(databaseURL string) error {
 		return fmt.Errorf("migrate the database: %w", err)
 	}
 	return nil
-}
-
-// withLockTimeout turns a connection string of either form into the URL that
-// golang-migrate's driver wants, with a deadline on every lock: its advisory
-// lock would wait for ever.
-func withLockTimeout(databaseURL string) (string, error) {
-	cfg, err := pgx.ParseConfig(databaseURL)
-	if err != nil {
-		return "", fmt.Errorf("read the database URL: %w", err)
-	}
-	u := url.URL{Scheme: "pgx5", Path: "/" + cfg.Database, User: url.UserPassword(cfg.User, cfg.Password)}
-	q := url.Values{}
-	if parsed, err := url.Parse(databaseURL); err == nil && strings.HasPrefix(parsed.Scheme, "postgres") {
-		q = parsed.Query()
-	}
-	q.Set("host", cfg.Host)
-	q.Set("port", strconv.Itoa(int(cfg.Port)))
-	q.Set("lock_timeout", strconv.FormatInt(LockTimeout.Milliseconds(), 10))
-	u.RawQuery = strings.ReplaceAll(q.Encode(), "+", "%20")
-	return u.String(), nil
 }
 
 // steps lists the numbers of the embedded steps in order.

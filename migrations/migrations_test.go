@@ -44,6 +44,17 @@ func TestUpIsWholeAndRepeatable(t *testing.T) {
 	}
 }
 
+// Where one of several hosts is away the next one is asked, as servers do; keywords
+// and values are as good as a URL.
+func TestUpFollowsTheConnectionString(t *testing.T) {
+	t.Parallel()
+	c := connect(t, pgtest.New(t)).Config()
+	text := fmt.Sprintf("host='/nowhere,%s' port=1,%d user='%s' password='%s' dbname='%s' sslmode=disable", c.Host, c.Port, c.User, c.Password, c.Database)
+	if st, err := migrations.Up(context.Background(), text); err != nil || !st.Current() {
+		t.Errorf("%+v %v", st, err)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ sql, says string }{
