@@ -153,6 +153,20 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+// The codes that would be right stand in the order of their definition.
+func TestChoicesAreInOrder(t *testing.T) {
+	t.Parallel()
+	v := custom(t, Config{}, nil)
+	for src, want := range map[string]string{
+		`{"resourceType":"Patient","gender":"x"}`:                              "its codes are male, female, other, unknown",
+		`{"resourceType":"Observation","status":"x","code":{"text":"weight"}}`: "its codes are registered, preliminary, final, amended, corrected, cancelled, entered-in-error, unknown",
+	} {
+		if issues := v.Validate(t.Context(), parse(t, []byte(src)), Request{}); len(issues) != 1 || !strings.HasSuffix(issues[0].Diagnostics, want) {
+			t.Errorf("%s: %v", src, issues)
+		}
+	}
+}
+
 // TestConcurrent validates while the registry changes.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,28 @@ type codeSystem struct {
 	complete bool // its content is complete, so other codes are wrong
 	foldCase bool
 	codes    map[string]struct{}
-	more     *fhir.Definitions // resource types that are added to FHIR's are codes too
+	nameList
+	more *fhir.Definitions // resource types that are added to FHIR's are codes too
+}
+
+// nameList is the first codes of a list, in its order, for messages.
+type nameList struct {
+	order []string
+	count int // of all
+}
+
+func (l *nameList) name(code string) {
+	l.count++
+	if len(l.order) < 32 {
+		l.order = append(l.order, code)
+	}
+}
+
+func (l *nameList) nameAll(of nameList) {
+	for _, code := range of.order {
+		l.name(code)
+	}
+	l.count += of.count - len(of.order)
 }
 
 // resourceTypes is the code system of FHIR's resource types.
@@ -73,6 +94,7 @@ func (c *codeSystem) add(list fhir.Node) {
 	for n := list.First(); n.Valid(); n = n.Next() {
 		code := n.Get("code").Text()
 		c.codes[code] = struct{}{}
+		c.name(code)
 		if c.foldCase {
 			c.codes[strings.ToLower(code)] = struct{}{}
 		}
@@ -88,8 +110,7 @@ type valueSet struct {
 	exact    bool // nothing is left out: a code that is not listed is not in the value set
 	excludes map[string]*codeRange
 	anyCode  func(code string) bool // a rule instead of a list
-	order    []string               // first codes, for messages
-	count    int
+	nameList
 }
 
 // codeRange is the codes of one system in a value set.
@@ -170,13 +191,6 @@ func (v *valueSet) expansion(list fhir.Node) {
 	}
 }
 
-func (v *valueSet) name(code string) {
-	v.count++
-	if len(v.order) < 32 {
-		v.order = append(v.order, code)
-	}
-}
-
 // include adds one compose.include (or exclude) to a set of ranges.
 func (e *engine) include(vs *valueSet, into map[string]*codeRange, inc fhir.Node, around []string) {
 	system := inc.Get("system").Text()
@@ -202,10 +216,7 @@ func (e *engine) include(vs *valueSet, into map[string]*codeRange, inc fhir.Node
 				to.codes[code] = struct{}{}
 			}
 		}
-		for _, code := range other.order {
-			vs.name(code)
-		}
-		vs.count += max(0, other.count-len(other.order))
+		vs.nameAll(other.nameList)
 	case inc.Get("concept").Len() > 0:
 		to := vs.rangeOf(into, system)
 		for c := inc.Get("concept").First(); c.Valid(); c = c.Next() {
@@ -222,9 +233,7 @@ func (e *engine) include(vs *valueSet, into map[string]*codeRange, inc fhir.Node
 		}
 		if cs := e.codeSystem([]byte(canonical)); cs != nil && cs.complete {
 			to.whole = cs
-			for code := range cs.codes {
-				vs.name(code)
-			}
+			vs.nameAll(cs.nameList)
 		} else {
 			to.all = true
 		}
