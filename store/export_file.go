@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -51,28 +52,55 @@ const (
 
 // EachVersion reads the versions of a file, one batch after the other, as far as the
 // caller may see them now: both the version and the resource's current version must
-// be visible. No connection is held while each runs.
+// be visible. While each runs the next batch is read, and no connection is held once
+// that is there.
 func (s *Session) EachVersion(ctx context.Context, f *ExportFile, each func([]*Resource) error) error {
-	size := 64
-	if f.Type == "Binary" {
-		size = 4
+	type batch struct {
+		found []*Resource
+		err   error
 	}
-	var broken error
-	for b := range f.Versions.batches(func() int { return size }, &broken) {
-		found, err := s.versionsOf(ctx, f.Type, b)
-		if err != nil {
+	ahead := make(chan batch)
+	reading := sync.WaitGroup{}
+	defer reading.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	reading.Go(func() {
+		defer close(ahead)
+		size := 64
+		if f.Type == "Binary" {
+			size = 4
+		}
+		hand := func(b batch) (goOn bool) {
+			select {
+			case ahead <- b:
+				return b.err == nil
+			case <-ctx.Done():
+				return false
+			}
+		}
+		var broken error
+		for b := range f.Versions.batches(func() int { return size }, &broken) {
+			found, err := s.versionsOf(ctx, f.Type, b)
+			if !hand(batch{found, err}) {
+				return
+			}
+			bytes := 1
+			for _, r := range found {
+				bytes += len(r.Body)
+			}
+			size = min(len(b.rids)*exportBytes/bytes+1, 4*len(b.rids), exportBatch)
+		}
+		hand(batch{err: broken})
+	})
+	for b := range ahead {
+		if b.err != nil {
+			return b.err
+		}
+		if err := each(b.found); err != nil {
 			return err
 		}
-		if err := each(found); err != nil {
-			return err
-		}
-		bytes := 1
-		for _, r := range found {
-			bytes += len(r.Body)
-		}
-		size = min(len(b.rids)*exportBytes/bytes+1, 4*len(b.rids), exportBatch)
 	}
-	return broken
+	return ctx.Err()
 }
 
 // versionsOf reads the versions of a batch that the caller may see, in its order.
