@@ -17,18 +17,20 @@ func (g *generator) later() {
 		typ := g.typ()
 		r.Target = "/fhir/" + typ + "?" + g.query(typ)
 	}
-	g.p.AskLater(r)
+	g.p.AskLater(r, func() {})
 }
 
 // AskLater is Ask of a request that is answered later, and waits for the answers.
-func (p *Pair) AskLater(r Request) {
+// Those of an export are files: they are fetched after between.
+func (p *Pair) AskLater(r Request, between func()) {
 	status, header, _ := p.Ask(r)
 	if status != http.StatusAccepted {
 		return
 	}
 	place := target(header.Get("Content-Location"))
 	var texts [2]string
-	for i, h := range []http.Handler{p.whole, p.part} {
+	servers := []http.Handler{p.whole, p.part}
+	for i, h := range servers {
 		for range 500 {
 			a := p.ask(h, Request{Method: "GET", Target: place})
 			a.header.Del("Expires") // by the database's clock
@@ -38,10 +40,14 @@ func (p *Pair) AskLater(r Request) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
+	}
+	between()
+	for i, h := range servers {
+		texts[i] += p.files(h, texts[i])
 		p.ask(h, Request{Method: "DELETE", Target: place})
 	}
 	p.Asked++
-	if strings.Contains(texts[0], `"Bundle"`) {
+	if strings.Contains(texts[0], `"Bundle"`) || strings.Contains(texts[0], `"lastUpdated"`) {
 		p.Found++
 	}
 	if (texts[0] != texts[1] || texts[0] == "") && len(p.Failed) < maxFailed {

@@ -70,6 +70,8 @@ func (g *generator) read() {
 		g.operation()
 	case x == 48 && g.chance(0.5):
 		g.later()
+	case x == 49 && g.chance(0.5):
+		g.export()
 	case x == 47 && g.chance(0.2):
 		g.p.Ask(Request{Method: pick(g, []string{"GET", "HEAD"}), Target: "/fhir/metadata?_elements=fhirVersion"})
 	case x >= 94:
