@@ -9,8 +9,12 @@ import "strings"
 // the alphabet has them. Dates stand by their beginning, what lasts longer than a day
 // and ranges of numbers by their end. Who needs one order asks for it by _sort.
 
-// maxStreams is the number of keys under which a range is read in order.
-const maxStreams = 4
+// maxStreams is the number of keys under which a range is read in order, and
+// maxLabelled of keys and labels.
+const (
+	maxStreams  = 4
+	maxLabelled = 16
+)
 
 // byValue is the range whose order a page of the query follows, nil for the order of rid.
 func (q *Query) byValue() *scan {
@@ -66,36 +70,48 @@ func (c *compilation) hitsByValue(s *scan, limit int) (selects []string, keys []
 		arms = []func(*compilation, string) string{s.where}
 	}
 	under := distinct(s.keys)
-	once := s.unique && len(under) == 1
+	sel, once := "SELECT", s.unique && len(under) == 1
+	if !once {
+		sel = "SELECT DISTINCT"
+	}
 	var parts []string
+	stream := func(k int64, arm func(*compilation, string) string, column string, src Source) {
+		item, a := c.fromSource(src, s.rel, s.types, "d")
+		at, value := row{rid: a + ".rid"}, a+"."+column
+		where := and(a+".k = "+c.arg(k), arm(c, a))
+		if !once { // a resource stands by the first of its values
+			other, o := c.from(s.rel, s.types, "o")
+			where = and(where, "NOT EXISTS (SELECT 1 FROM "+other+" WHERE "+and(o+".rid = "+at.rid, c.keyed(s, o), s.where(c, o), s.value(o)+before+value)+" OFFSET 0)")
+		}
+		from, where := c.add(item, where, at, rest)
+		part := c.ordered(from, and(where, c.beyond([]string{value}, keys, at.rid)), at.rid, []string{value}, keys, keys, n)
+		parts = append(parts, sel+strings.TrimPrefix(part, "SELECT"))
+	}
 	for _, k := range under {
 		for i, arm := range arms {
-			item, a := c.from(s.rel, s.types, "d")
-			at := row{rid: a + ".rid"}
-			where := and(a+".k = "+c.arg(k), arm(c, a))
-			value := a + "." + s.values[i]
-			if !once { // a resource stands by the first of its values
-				other, o := c.from(s.rel, s.types, "o")
-				where = and(where, "NOT EXISTS (SELECT 1 FROM "+other+" WHERE "+and(o+".rid = "+at.rid, c.keyed(s, o), s.where(c, o), s.value(o)+before+value)+" OFFSET 0)")
+			for _, src := range c.sources(s, s.values[i], len(under)) {
+				stream(k, arm, s.values[i], src)
 			}
-			labels, labelled := "", ""
-			if s.rel == Quantity && s.values[i] == "lo" {
-				labels, labelled = c.labelByLabel(a)
-			}
-			from, where := c.add(item, where, at, rest)
-			part := c.ordered(from, and(where, labelled, c.beyond([]string{value}, keys, at.rid)), at.rid, []string{value}, keys, keys, n)
-			if !once {
-				part = "SELECT DISTINCT" + strings.TrimPrefix(part, "SELECT")
-			}
-			if labels != "" {
-				l := c.next("l")
-				part = "SELECT " + l + ".rid, " + l + ".k1 FROM " + labels + " CROSS JOIN LATERAL (" + part + ") " + l + " ORDER BY " + c.pageOrder(l, keys) + " LIMIT " + n
-			}
-			parts = append(parts, part)
 		}
 	}
 	if len(parts) == 1 {
 		return parts, keys
 	}
-	return []string{"SELECT rid, k1 FROM (\n(" + strings.Join(parts, ")\nUNION\n(") + ")\n) u ORDER BY " + c.pageOrder("u", keys) + " LIMIT " + n}, keys
+	// PostgreSQL merges the streams and takes no more of each than the page needs.
+	return []string{sel + " rid, k1 FROM (\n(" + strings.Join(parts, ")\nUNION ALL\n(") + ")\n) u ORDER BY " + c.pageOrder("u", keys) + " LIMIT " + n}, keys
+}
+
+// sources are what the streams of a range under each of n keys read: all rows, or for
+// a caller with few labels, where an index has the column so, those of each label by
+// itself. Under the key alone a page would lie behind the rows of everybody.
+func (c *compilation) sources(s *scan, column string, n int) []Source {
+	few, ok := c.src.(FewLabels)
+	if !ok || s.rel != Quantity || column != "lo" || len(few.Labels()) == 0 || n*len(few.Labels()) > maxLabelled {
+		return []Source{c.src}
+	}
+	var out []Source
+	for _, l := range few.Labels() {
+		out = append(out, few.Under(c.arg(l)))
+	}
+	return out
 }

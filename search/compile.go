@@ -22,8 +22,12 @@ func (c *compilation) next(prefix string) string {
 
 // from is the FROM item of a relation under a new alias.
 func (c *compilation) from(rel Relation, types []string, prefix string) (item, alias string) {
+	return c.fromSource(c.src, rel, types, prefix)
+}
+
+func (c *compilation) fromSource(src Source, rel Relation, types []string, prefix string) (item, alias string) {
 	alias = c.next(prefix)
-	return c.src.From(rel, types, alias, &c.args), alias
+	return src.From(rel, types, alias, &c.args), alias
 }
 
 // arg adds an argument. Texts are marked as such, so that the same value can
@@ -355,10 +359,11 @@ func (c *compilation) scanArms(s *scan, ordered bool) []arm {
 		return []arm{{from: item, where: and(col+" = "+key+".rk", a+".p = "+key+".p"), at: at, byRID: true,
 			spread: "unnest(" + c.arg(s.keys) + ", " + c.arg(intsOf(s.ps)) + ") AS " + key + "(rk, p)"}}
 	}
-	one := len(distinct(s.keys)) == 1 && len(s.ps) <= 1
-	return []arm{{from: item, where: and(c.keyed(s, a), s.rest(c, a)), at: at,
-		unique: s.rel == Resource || s.unique && one, byRID: streams && one}}
+	return []arm{{from: item, where: and(c.keyed(s, a), s.rest(c, a)), at: at, unique: s.rel == Resource || s.unique && s.one(), byRID: streams && s.one()}}
 }
+
+// one tells that the scan looks under one key.
+func (s *scan) one() bool { return len(distinct(s.keys)) == 1 && len(s.ps) <= 1 }
 
 // intsOf keeps the order, for an array that goes along with another.
 func intsOf(ps []ParamID) []int32 {

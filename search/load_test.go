@@ -72,6 +72,21 @@ func (s scoped) Labels() []int32 {
 	return s.labels
 }
 
+// Under implements FewLabels.
+func (s scoped) Under(label string) Source { return under{s, label} }
+
+type under struct {
+	scoped
+	label string
+}
+
+func (u under) From(rel Relation, types []string, alias string, args *Args) string {
+	if rel == Dictionary {
+		return u.tables.From(rel, types, alias, args)
+	}
+	return "(" + rowsOf(rel, types, "label = "+u.label+" AND label <> 0 AND (label = ANY("+args.Add(u.labels)+")) IS TRUE") + ") AS " + alias
+}
+
 // world is a database with resources in it, and the same resources in memory.
 type world struct {
 	reg   *Registry

@@ -2,7 +2,6 @@ package search
 
 import (
 	"slices"
-	"strings"
 )
 
 // plan splits the terms of a query into what drives and what is probed.
@@ -75,40 +74,40 @@ func (c *compilation) drivers(p plan, ordered bool) []arm {
 	return arms
 }
 
-// tokensByLabel follows the rows of a token under each label by themselves, where
-// the token alone is what a search asks for.
-func (c *compilation) tokensByLabel(p plan, arms []arm) []arm {
-	if s, ok := p.driver.(*scan); !ok || s.rel != Token || len(p.rest) > 0 {
-		return arms
+// streams are the arms of a plan that can stop early in the order of rid. A caller
+// with few labels follows a token that stands alone under each label by itself.
+func (c *compilation) streams(p plan) []arm {
+	s, ok := p.driver.(*scan)
+	if !ok || s.rel != Token || s.where != nil || s.dict == nil && len(distinct(s.keys)) < 2 && !s.one() || len(p.rest) > 0 {
+		return c.drivers(p, true)
 	}
-	for i := range arms {
-		a := &arms[i]
-		if !a.byRID {
-			continue
+	all := c.src
+	labels, one := c.labelByLabel()
+	c.src = one
+	arms := c.drivers(p, true)
+	c.src = all
+	for i, a := range arms {
+		switch {
+		case a.spread == "":
+			arms[i].spread = labels
+		case labels != "":
+			arms[i].spread += " CROSS JOIN " + labels
 		}
-		each, under := c.labelByLabel(strings.TrimSuffix(a.at.rid, ".rid"))
-		if each == "" {
-			return arms
-		}
-		if a.spread != "" {
-			each = a.spread + " CROSS JOIN " + each
-		}
-		a.where, a.spread = and(a.where, under), each
 	}
 	return arms
 }
 
-// labelByLabel is a FROM item with the labels of a caller with few, and the condition
-// that a row is under one of them; both "" for other callers. Rows are then followed
-// under each label in its own order: under the key alone a page would lie behind the
-// rows of everybody.
-func (c *compilation) labelByLabel(alias string) (item, under string) {
+// labelByLabel is a FROM item with the labels of a caller with few, and the Source of
+// the rows under one of them, for a LATERAL subquery: each label has its own order in
+// an index, and under the key alone a page would lie behind the rows of everybody.
+// For other callers the item is "", and the Source gives all.
+func (c *compilation) labelByLabel() (labels string, one Source) {
 	few, ok := c.src.(FewLabels)
 	if !ok || len(few.Labels()) == 0 {
-		return "", ""
+		return "", c.src
 	}
 	l := c.next("v")
-	return "unnest(" + c.arg(few.Labels()) + ") AS " + l + "(label)", and(alias+".label = "+l+".label", alias+".label <> 0")
+	return "unnest(" + c.arg(few.Labels()) + ") AS " + l + "(label)", few.Under(l + ".label")
 }
 
 // maxSplit is how many ways of a chain are looked at each on its own.

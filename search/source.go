@@ -42,6 +42,8 @@ type FewLabels interface {
 	Source
 	// Labels are the ids of the labels, nil where there are many or all.
 	Labels() []int32
+	// Under gives the rows under one of the labels, an expression of the statement.
+	Under(label string) Source
 }
 
 // Args collects the numbered arguments of one statement.

@@ -167,7 +167,7 @@ func (c *compilation) hits(limit int) (selects []string, keys []sortColumn) {
 	}
 	n := c.arg(int64(limit))
 	p := c.q.plan()
-	arms := c.tokensByLabel(p, c.drivers(p, true))
+	arms := c.streams(p)
 	dir := ridDirection(nil, c.q.Cursor != nil && c.q.Cursor.Back)
 	parts := make([]string, len(arms))
 	for i, a := range arms {

@@ -23,7 +23,7 @@ SELECT d1.rid AS rid FROM (SELECT * FROM idx_token) AS d1 WHERE d1.h = $2::int8 
 SELECT 0::int2 AS mode, x3.rid, x3.rtype, x3.fhir_id, x3.version, x3.lu, coalesce(x3.body_text, x3.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM (
 SELECT rid, k1 FROM (
 (SELECT d1.rid AS rid, d1.lo AS k1 FROM (SELECT * FROM idx_date) AS d1 WHERE d1.k = $2::int8 AND NOT d1.wide AND d1.lo >= $3::int8 AND d1.lo <= $4::int8 AND d1.hi >= $5::int8 AND (d1.lo >= $5::int8 OR d1.hi > $6::int8) ORDER BY d1.lo DESC, d1.rid DESC LIMIT $1::int8)
-UNION
+UNION ALL
 (SELECT d2.rid AS rid, d2.hi AS k1 FROM (SELECT * FROM idx_date) AS d2 WHERE d2.k = $2::int8 AND d2.wide AND d2.lo <= $4::int8 AND d2.hi >= $5::int8 AND (d2.lo >= $5::int8 OR d2.hi > $6::int8) ORDER BY d2.hi DESC, d2.rid DESC LIMIT $1::int8)
 ) u ORDER BY u.k1 DESC, u.rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x3 ON x3.rid = h.rid ORDER BY h.k1 DESC, h.rid DESC
@@ -123,9 +123,9 @@ SELECT d1.rid AS rid FROM (SELECT * FROM resource WHERE op <> 4) AS d1 WHERE d1.
 
 ### Observation?code-value-quantity=http://loinc.org|1-1$gt5|http://unitsofmeasure.org|mg
 SELECT 0::int2 AS mode, x5.rid, x5.rtype, x5.fhir_id, x5.version, x5.lu, coalesce(x5.body_text, x5.body::text) AS body, ARRAY[coalesce('=' || h.k1::text, '')] AS keys FROM (
-SELECT rid, k1 FROM (
+SELECT DISTINCT rid, k1 FROM (
 (SELECT DISTINCT d1.rid AS rid, d1.lo AS k1 FROM (SELECT * FROM idx_quantity) AS d1 WHERE d1.k = $2::int8 AND d1.lo > $3::text::numeric AND d1.unit = $4::int8 AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_quantity) AS o2 WHERE o2.rid = d1.rid AND o2.k = $2::int8 AND o2.hi > $3::text::numeric AND o2.unit = $4::int8 AND o2.hi > d1.lo OFFSET 0) ORDER BY d1.lo DESC, d1.rid DESC LIMIT $1::int8)
-UNION
+UNION ALL
 (SELECT DISTINCT d3.rid AS rid, d3.hi AS k1 FROM (SELECT * FROM idx_quantity) AS d3 WHERE d3.k = $2::int8 AND d3.lo <> d3.hi AND d3.hi > $3::text::numeric AND d3.unit = $4::int8 AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM idx_quantity) AS o4 WHERE o4.rid = d3.rid AND o4.k = $2::int8 AND o4.hi > $3::text::numeric AND o4.unit = $4::int8 AND o4.hi > d3.hi OFFSET 0) ORDER BY d3.hi DESC, d3.rid DESC LIMIT $1::int8)
 ) u ORDER BY u.k1 DESC, u.rid DESC LIMIT $1::int8
 ) h JOIN (SELECT * FROM resource WHERE op <> 4) AS x5 ON x5.rid = h.rid ORDER BY h.k1 DESC, h.rid DESC
