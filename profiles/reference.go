@@ -9,14 +9,23 @@ import (
 )
 
 // referenceRules checks a Reference whatever element it is: that a local one
-// has its contained resource (ref-1).
+// has its contained resource (ref-1), and that any other one can lead to a
+// resource at all (references.html#literal).
 func (r *run) referenceRules(it *item) {
 	ref := it.n.Get("reference")
 	if ref.Kind() != fhir.String {
 		return
 	}
 	b := ref.Bytes()
-	if len(b) == 0 || b[0] != '#' {
+	if len(b) == 0 {
+		return
+	}
+	if b[0] != '#' {
+		// a type may be one of another version of FHIR, but not where it is searched
+		to := fhir.ParseReference(string(b), nil, nil)
+		if to.Form == fhir.RefInvalid || to.Form == fhir.RefID || to.Form == fhir.RefConditional && !r.e.reg.defs.IsResourceType(to.Type) {
+			r.fail(ref, fhir.CodeValue, it.tab.structure.canonical(), "%s leads to no resource: Type/id, a URL or a urn is expected", clip(b))
+		}
 		return
 	}
 	if len(b) == 1 {

@@ -167,6 +167,22 @@ func TestChoicesAreInOrder(t *testing.T) {
 	}
 }
 
+// A literal reference can lead to a resource, of another version of FHIR perhaps.
+func TestReferencesLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	v := custom(t, Config{}, nil)
+	for text, ok := range map[string]bool{
+		"Patient/1": true, "Patient/1/_history/2": true, "ActorDefinition/x": true, "http://h/fhir/Patient/1": true, "http://h/x": true, "urn:uuid:8c5d6a5e-4b2a-4f5e-9d4a-2f8f6d1c3b10": true, "Patient?identifier=s|1": true,
+		"1": false, "Patient": false, "patient/1": false, "/Patient/1": false, "Patient/a_b": false, " Patient/1": false, "Paitent?identifier=s|1": false, "Patient/1/_history/": false,
+	} {
+		src := `{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"` + text + `"}}`
+		issues := v.Validate(t.Context(), parse(t, []byte(src)), Request{})
+		if ok == HasErrors(issues) || !ok && issues[0].Expression[0] != "Observation.subject" {
+			t.Errorf("%q: %v", text, issues)
+		}
+	}
+}
+
 // TestConcurrent validates while the registry changes.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,11 @@ func (r *run) resource(it *item, contained bool) {
 		return
 	}
 	if rt.Kind() != fhir.String || it.tab == nil || !it.tab.resource || it.tab.structure.abstract {
-		r.fail(rt, fhir.CodeStructure, "", "%s is not a resource type of FHIR %s", clip(rt.Raw()), r.e.reg.defs.Version())
+		name := clip(rt.Raw())
+		if rt.Kind() == fhir.String {
+			name = clip(rt.Bytes())
+		}
+		r.fail(rt, fhir.CodeStructure, "", "%s is not a resource type of FHIR %s", name, r.e.reg.defs.Version())
 		return
 	}
 	r.resources = append(r.resources, *it)
