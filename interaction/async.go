@@ -27,7 +27,7 @@ const (
 	asyncTime    = 5 * time.Minute  // that one may run
 	asyncKeep    = time.Hour        // that its answer stays
 	asyncBytes   = 256 << 20        // of its answer
-	asyncRunning = 2                // at once on this server
+	asyncRunning = 2                // searches at once on this server; exports one by one
 	asyncWaiting = 64               // for their turn on this server
 	asyncBeat    = 10 * time.Second // between two signs of life
 )
@@ -46,12 +46,12 @@ type lane struct {
 	queue chan struct{} // one for each that runs or waits
 }
 
-func newLane() lane {
-	return lane{turn: make(chan struct{}, asyncRunning), queue: make(chan struct{}, asyncRunning+asyncWaiting)}
+func newLane(running int) lane {
+	return lane{turn: make(chan struct{}, running), queue: make(chan struct{}, running+asyncWaiting)}
 }
 
 func newLater() later {
-	return later{searches: newLane(), exports: newLane(), closing: make(chan struct{}), once: &sync.Once{}, work: &sync.WaitGroup{}}
+	return later{searches: newLane(asyncRunning), exports: newLane(1), closing: make(chan struct{}), once: &sync.Once{}, work: &sync.WaitGroup{}}
 }
 
 // Close ends the asynchronous requests that run here, and waits for them: their
@@ -95,7 +95,7 @@ func (s *Service) begin(ctx context.Context, session *store.Session, work asyncW
 	select {
 	case work.lane.queue <- struct{}{}:
 	default:
-		e := fhir.Errorf(http.StatusServiceUnavailable, fhir.CodeThrottled, "the server has %d asynchronous requests in hand and takes no more; try again later", asyncRunning+asyncWaiting)
+		e := fhir.Errorf(http.StatusServiceUnavailable, fhir.CodeThrottled, "the server has %d asynchronous requests in hand and takes no more; try again later", cap(work.lane.queue))
 		e.RetryAfter = 30
 		return nil, e
 	}
@@ -148,6 +148,9 @@ func (s *Service) runAsync(ctx context.Context, session *store.Session, id strin
 		err = fhir.Errorf(http.StatusServiceUnavailable, fhir.CodeTransient, "the server stopped before the request was answered; ask again")
 	}
 	if err != nil {
+		if s.cfg.Failed != nil && fhir.AsError(err) == nil {
+			s.cfg.Failed(err)
+		}
 		resp = Failed(err)
 	}
 	finish := func() error {

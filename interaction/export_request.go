@@ -126,9 +126,14 @@ func (s *Service) exportable(x *exportRequest, typ string) error {
 	return nil
 }
 
+const maxFilters = 64
+
 // exportFilters reads _typeFilter: searches that say which resources of a type are meant.
 func (s *Service) exportFilters(ctx context.Context, session *store.Session, req *Request, x *exportRequest, filters []string, unless func(error) error) error {
 	x.filters = map[string][]*search.Query{}
+	if len(filters) > maxFilters {
+		return fhir.Errorf(http.StatusBadRequest, fhir.CodeTooCostly, "_typeFilter holds %d searches, more than %d", len(filters), maxFilters)
+	}
 	for _, filter := range filters {
 		typ, text, _ := strings.Cut(filter, "?")
 		wrong := s.exportable(x, typ)
@@ -151,6 +156,9 @@ func (s *Service) exportFilters(ctx context.Context, session *store.Session, req
 			}
 		}
 		q, _, err := s.registry.Parse(search.Request{Type: typ, Params: params, Strict: true, BaseURLs: req.bases(), Limits: s.cfg.Search, Now: time.Now(), Terminology: s.codeSets(ctx, session)})
+		if err == nil {
+			err = session.MayAsk(q)
+		}
 		if err != nil {
 			return err
 		}

@@ -61,6 +61,10 @@ type Config struct {
 	// Indexed is told the time of each resource's index rows; nil for nobody.
 	Indexed func(took time.Duration)
 
+	// Failed is told what went wrong inside the server while it worked on an answer
+	// that is fetched later; nil for nobody.
+	Failed func(err error)
+
 	// Terminology answers metadata?mode=terminology and, with TerminologySource,
 	// the operations and search modifiers that ask for sets of codes; nil: there are none.
 	Terminology       *terminology.Service

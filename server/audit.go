@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"ingle/interaction"
 )
@@ -54,6 +55,7 @@ func (s *Server) audit(ctx context.Context, r *http.Request, x *exchange, status
 		write(x.deed.action, "administration", status, append([]slog.Attr{slog.String("operation", x.path)}, x.deed.about...)...)
 		return
 	}
+	q := x.req
 	event := func(kind interaction.Kind, op *interaction.Operation, typ, id, version string, status int) {
 		var attrs []slog.Attr
 		if op != nil {
@@ -63,14 +65,17 @@ func (s *Server) audit(ctx context.Context, r *http.Request, x *exchange, status
 			attrs = append(attrs, slog.String("type", typ))
 		}
 		if id != "" {
-			attrs = append(attrs, slog.String("reference", typ+"/"+id))
+			reference := typ + "/" + id
+			if typ == "" { // what is fetched later
+				reference = strings.TrimSuffix("_async/"+id+"/"+q.File, "/")
+			}
+			attrs = append(attrs, slog.String("reference", reference))
 		}
 		if version != "" {
 			attrs = append(attrs, slog.String("version", version))
 		}
 		write(action(kind), kind.String(), status, attrs...)
 	}
-	q := x.req
 	switch {
 	case len(x.entries) > 0:
 		for _, e := range x.entries {

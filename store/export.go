@@ -28,6 +28,10 @@ type Listing struct {
 // listGrace is how much earlier than it was committed a version may be dated.
 const listGrace = "interval '1 hour'"
 
+// MayAsk refuses a query that rests on what is hidden from the caller (403), as each
+// search does.
+func (s *Session) MayAsk(q *search.Query) error { return s.mayAsk(q) }
+
 // List lists what the caller may see now and may read later, by number and version
 // alone, type by type. It calls full with lists of one type, or of deletions of any
 // ("") with at most size versions each.

@@ -74,7 +74,9 @@ func open(ctx context.Context, c *config.Config, access authz.Config, url string
 		h.metrics = server.NewMetrics(h.db, name)
 	}
 	software := interaction.Software{Name: "Ingle", Version: name, Built: built}
-	if h.service, err = interaction.New(interactions(c, h.db, h.registry, h.defs, h.known, h.resolver.Labels(), h.metrics, software)); err != nil {
+	rest := interactions(c, h.db, h.registry, h.defs, h.known, h.resolver.Labels(), h.metrics, software)
+	rest.Failed = func(err error) { h.log.Error("an answer that is fetched later failed", "error", err) }
+	if h.service, err = interaction.New(rest); err != nil {
 		return nil, err
 	}
 	for _, op := range operations(h.db, h.known, h.known.source(h.defs)) {
