@@ -31,7 +31,7 @@ type Config struct {
 	BasePath       string         `key:"base_path" default:"/fhir" doc:"Path of the FHIR base below the listener."`
 	PublicURL      string         `key:"public_url" doc:"FHIR base URL in answers, such as https://fhir.example.org/fhir. Empty: from the request, see trusted_proxies."`
 	TrustedProxies []netip.Prefix `key:"trusted_proxies" doc:"Networks whose Forwarded and X-Forwarded-* headers are believed, such as 10.0.0.0/8."`
-	DataDir        string         `key:"data_dir" default:"./data" doc:"Folder for what Ingle keeps on this machine: the private PostgreSQL, export files."`
+	DataDir        string         `key:"data_dir" default:"./data" doc:"Folder for what Ingle keeps on this machine: the private PostgreSQL."`
 	PostgresBin    string         `key:"postgres_bin" doc:"Folder of the programs postgres and initdb for the private PostgreSQL. Empty: looked for."`
 	Migrate        bool           `key:"migrate" default:"true" doc:"Bring the schema up to date at start. When off, an outdated schema stops the start."`
 	Demo           bool           `key:"demo" default:"false" doc:"Load the demo cohort at start unless it is there. make run sets it."`
