@@ -56,7 +56,7 @@ func main() {
 		}
 		return config.Load(file, os.Environ())
 	}
-	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), validateCommand(), packageCommand(), terminologyCommand(settings), relabelCommand(settings), tokenCommand(), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
+	root.AddCommand(serveCommand(settings), migrateCommand(settings), loadCommand(), exportCommand(), validateCommand(), packageCommand(), terminologyCommand(settings), relabelCommand(settings), tokenCommand(), configCommand(settings), healthcheckCommand(settings), benchCommand(), versionCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		fmt.Fprintln(os.Stderr, "ingle:", err)
 		return exitStatus(exitUsage)

@@ -56,6 +56,7 @@ var internals = map[string][]string{
 	"internal/cache":    {"authz", "store", "terminology"},
 	"internal/config":   {"cmd", "internal/config/reference"},
 	"internal/demo":     {"cmd", "internal/bench"},
+	"internal/export":   {"cmd"},
 	"internal/load":     {"cmd", "internal/bench"},
 	"internal/bench":    {"cmd"},
 	"internal/outbound": {"authz", "terminology", "subscription", "bulk", "cmd"},
