@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"ingle/authz"
 	"ingle/search"
 )
@@ -26,7 +28,7 @@ type Listing struct {
 }
 
 // listGrace is how much earlier than it was committed a version may be dated.
-const listGrace = "interval '1 hour'"
+const listGrace = "interval '10 minutes'"
 
 // MayAsk refuses a query that rests on what is hidden from the caller (403), as each
 // search does.
@@ -45,7 +47,8 @@ func (tx *Tx) List(ctx context.Context, l Listing, size int, full func(typ strin
 	if err != nil {
 		return err
 	}
-	rows, err := tx.q.Query(ctx, sql, args.Values()...)
+	// planned for its values: there may be anything in the lists
+	rows, err := tx.q.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args.Values()...)...)
 	if err != nil {
 		return domain(ctx, fmt.Errorf("list resources: %w", err))
 	}
