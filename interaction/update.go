@@ -2,7 +2,6 @@ package interaction
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 
@@ -36,7 +35,6 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 		return nil, err
 	}
 	var resp *Response
-	hidden := false
 	err = settle(ctx, session, []string{req.Type + "/" + req.ID}, func(st txStore) error {
 		old, err := st.Read(ctx, req.Type, req.ID)
 		if err != nil {
@@ -50,13 +48,7 @@ func (s *Service) update(ctx context.Context, session *store.Session, req *Reque
 			return err
 		}
 		resp = s.written(req, status, &change, d.notes)
-		err = st.Write(ctx, []store.Change{change})
-		if errors.Is(err, store.ErrConflict) && old == nil && hidden {
-			// twice not there, and yet it cannot be made: it is not the caller's to see
-			return fhir.Errorf(403, fhir.CodeForbidden, "you may not write %s/%s", req.Type, req.ID)
-		}
-		hidden = old == nil
-		return err
+		return st.Write(ctx, []store.Change{change})
 	})
 	if err != nil {
 		return nil, err

@@ -86,6 +86,9 @@ func TestLabels(t *testing.T) {
 	if a := s.Put("/Patient/b1", labelled("b1", "/programs/a"), as("ann")...).Is(403); strings.Contains(string(a.Body), "/programs/b") {
 		t.Errorf("%s", a.Body)
 	}
+	s.Put("/Patient?identifier=none", labelled("b1", "/programs/a"), as("ann")...).Is(403).Has("you may not write Patient/b1")
+	s.Post("", transaction(entryOf("", labelled("a9", "/programs/a"), "PUT", "Patient/a9"), entryOf("", labelled("b1", "/programs/a"), "PUT", "Patient/b1")), as("ann")...).Is(403).Has("you may not write Patient/b1")
+	s.Get("/Patient/a9", as("ann")...).Is(404)
 	if a := s.Get("/Patient?identifier=b1&_total=accurate", as("ann")...).Is(200); a.Text("total") != "0" {
 		t.Errorf("%s", a.Body)
 	}

@@ -5,18 +5,43 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"ingle/fhir"
+	"ingle/search"
 )
 
 // ErrConflict means that another transaction was first: the version to be
 // replaced is no longer the current one, or the new resource is there already.
 // Nothing was written; read again and decide again.
 var ErrConflict = errors.New("another transaction changed the resource first")
+
+// takenError is ErrConflict where a new resource is there already: another
+// transaction was first, or it is one that the caller may not see.
+type takenError struct{ reference string }
+
+func (e *takenError) Error() string { return ErrConflict.Error() + ": " + e.reference + " is there" }
+
+func (e *takenError) Is(target error) bool { return target == ErrConflict }
+
+// taken tells which of the new resources is there already, "" if it is not that.
+func taken(err error, changes []Change) string {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Code != "23505" || pg.ConstraintName != "resource_rk" {
+		return ""
+	}
+	for i := range changes { // the detail: Key (rk)=(123) already exists.
+		ref := changes[i].Reference()
+		if changes[i].Old == nil && strings.Contains(pg.Detail, "("+strconv.FormatInt(search.RefKey(ref), 10)+")") {
+			return ref
+		}
+	}
+	return ""
+}
 
 // The SQLSTATEs that the functions of our own schema raise.
 const (

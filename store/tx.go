@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"ingle/fhir"
 )
 
 // Tx is a transaction of a Session: it reads through the same scope.
@@ -28,10 +30,12 @@ const maxRetries = 5
 // InTx runs fn in a transaction and commits it if fn returns nil. If another
 // transaction was in the way (serialization failure, deadlock, ErrConflict), fn
 // is run again from the start, up to five times, then 409: it must begin from a
-// fresh copy of its input and do nothing outside the database.
+// fresh copy of its input and do nothing outside the database. What was not there
+// for it twice and yet cannot be made is not the caller's to see: 403.
 func (s *Session) InTx(ctx context.Context, fn func(tx *Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*s.db.opts.WriteTimeout)
 	defer cancel()
+	there := ""
 	for attempt := 0; ; attempt++ {
 		err := s.inTx(ctx, fn)
 		if err == nil {
@@ -39,6 +43,13 @@ func (s *Session) InTx(ctx context.Context, fn func(tx *Tx) error) error {
 		}
 		if !transient(err) && !errors.Is(err, ErrConflict) {
 			return domain(ctx, err)
+		}
+		var t *takenError
+		if errors.As(err, &t) {
+			if t.reference == there {
+				return fhir.Errorf(403, fhir.CodeForbidden, "you may not write %s", there)
+			}
+			there = t.reference
 		}
 		if attempt == maxRetries {
 			return tooContended(err)

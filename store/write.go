@@ -91,6 +91,9 @@ func (db *DB) committed(changes []Change) {
 }
 
 func writeError(ctx context.Context, err error, changes []Change) error {
+	if ref := taken(err, changes); ref != "" {
+		return &takenError{ref}
+	}
 	err = domain(ctx, err)
 	if d, ok := err.(*danglingError); ok {
 		return d.at(changes)
