@@ -6,7 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"sort"
+	"strings"
 	"time"
 
 	"ingle/fhir"
@@ -301,22 +301,20 @@ func searchParam(j *jsonText, p *search.Param) {
 
 // operationsOf writes the operations that of picks, sorted by name.
 func (s *Service) operationsOf(j *jsonText, of func(*Operation) bool) {
-	var names []string
-	chosen := map[string]*Operation{}
-	for name, ops := range s.operations {
+	var chosen []*Operation
+	for _, ops := range s.operations {
 		for _, op := range ops {
 			if of(op) {
-				names, chosen[name] = append(names, name), op
+				chosen = append(chosen, op)
 			}
 		}
 	}
-	if len(names) == 0 {
+	if len(chosen) == 0 {
 		return
 	}
-	sort.Strings(names)
+	slices.SortFunc(chosen, func(a, b *Operation) int { return strings.Compare(a.Name, b.Name) })
 	j.open("operation", '[')
-	for _, name := range names {
-		op := chosen[name]
+	for _, op := range chosen {
 		j.open("", '{')
 		j.text("name", op.Name)
 		j.text("definition", op.Definition)
