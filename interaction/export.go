@@ -19,7 +19,7 @@ import (
 // hidden or moved to another label since is not given.
 
 const (
-	exportTime  = 30 * time.Minute // that the lists may take
+	exportTime  = 10 * time.Minute // that the lists may take
 	exportKeep  = 24 * time.Hour   // that the files stay
 	exportFile  = 100_000          // resources of one
 	exportFiles = 10_000           // of an export

@@ -53,7 +53,7 @@ func (s *Service) members(ctx context.Context, r reader, x *exportRequest) ([]st
 	if group == nil || group.Deleted() {
 		return nil, unknown("Group", x.group)
 	}
-	doc, err := fhir.Parse(group.Body, s.limits("Group"))
+	doc, err := fhir.Parse(group.Body, fhir.Limits{Nodes: 1 << 30, String: len(group.Body) + 1})
 	if err != nil {
 		return nil, err
 	}

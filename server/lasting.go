@@ -9,13 +9,14 @@ import (
 	"time"
 )
 
-// lastingCheck is how long a caller goes on getting an answer before the rights are
-// looked at again.
-const lastingCheck = 30 * time.Second
+const (
+	lastingCheck = 30 * time.Second // that a caller goes on getting an answer before the rights are looked at again
+	lastingPiece = 30 * time.Second // that the client has to take a piece of 64 KB
+)
 
-// lasting is the writer of an answer that may take longer than a request. The client
-// has the time of an answer for each piece, and gets no more once its credentials have
-// ended or its rights have changed.
+// lasting is the writer of an answer that may take longer than a request. A client that
+// takes it too slowly, or whose credentials have ended or rights have changed, gets no
+// more of it.
 func (s *Server) lasting(w http.ResponseWriter, r *http.Request) io.Writer {
 	return &lastingWriter{s: s, w: w, r: r, conn: http.NewResponseController(w), checked: time.Now()}
 }
@@ -28,14 +29,19 @@ type lastingWriter struct {
 	checked time.Time
 }
 
-func (l *lastingWriter) Write(p []byte) (int, error) {
-	if time.Since(l.checked) > lastingCheck {
-		if err := l.check(); err != nil {
-			return 0, err
+func (l *lastingWriter) Write(p []byte) (n int, err error) {
+	for err == nil && n < len(p) {
+		if time.Since(l.checked) > lastingCheck {
+			if err := l.check(); err != nil {
+				return n, err
+			}
 		}
+		_ = l.conn.SetWriteDeadline(time.Now().Add(lastingPiece)) // not supported by every test writer
+		var m int
+		m, err = l.w.Write(p[n:min(n+64<<10, len(p))])
+		n += m
 	}
-	_ = l.conn.SetWriteDeadline(time.Now().Add(l.s.cfg.WriteTime)) // not supported by every test writer
-	return l.w.Write(p)
+	return n, err
 }
 
 func (l *lastingWriter) check() error {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ingle/authz"
+	"ingle/fhir"
 	"ingle/search"
 )
 
@@ -22,11 +23,14 @@ type ExportFile struct {
 }
 
 // AddExportFile stores a file of a request that is being worked on. It fails if the
-// request was cancelled.
+// request was cancelled (404).
 func (s *Session) AddExportFile(ctx context.Context, id string, f *ExportFile) error {
 	// beside the connection that reads, see DB.side
-	_, err := s.db.side.Exec(ctx, `INSERT INTO export_file (id, number, rtype, elements, count, versions) VALUES ($1, $2, $3, $4, $5, $6)`,
+	tag, err := s.db.side.Exec(ctx, `INSERT INTO export_file (id, number, rtype, elements, count, versions) SELECT id, $2, $3, $4, $5, $6 FROM async_request WHERE id = $1`,
 		id, f.Number, s.db.defs.TypeNumber(f.Type), f.Elements, f.Versions.Count, f.Versions.coded)
+	if err == nil && tag.RowsAffected() == 0 {
+		return fhir.Errorf(404, fhir.CodeNotFound, "the export was cancelled")
+	}
 	return domain(ctx, err)
 }
 
@@ -46,7 +50,7 @@ func (s *Session) ExportFile(ctx context.Context, id string, number int) (*Expor
 
 // A batch of a file holds about exportBytes of bodies, and at most exportBatch.
 const (
-	exportBytes = 1 << 20
+	exportBytes = 512 << 10
 	exportBatch = 1000
 )
 
