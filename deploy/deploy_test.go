@@ -162,6 +162,26 @@ func TestSettingsAreValid(t *testing.T) {
 	}
 }
 
+var variable = regexp.MustCompile(`\bINGLE_\w+`)
+
+// What begins with INGLE_ is a setting: whoever exports another such name for
+// compose could not start the binary any more, which refuses names that it does not know.
+func TestVariablesAreSettings(t *testing.T) {
+	t.Parallel()
+	reference := config.Reference()
+	for _, file := range []string{"Dockerfile", "../docker-compose.yml", "../" + gen3Compose} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range variable.FindAllString(string(text), -1) {
+			if !strings.Contains(reference, "`"+strings.TrimSuffix(name, "_FILE")+"`") {
+				t.Errorf("%s: %s is no setting", file, name)
+			}
+		}
+	}
+}
+
 func dockerfile(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile("Dockerfile")

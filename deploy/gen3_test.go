@@ -38,7 +38,7 @@ func TestGen3Compose(t *testing.T) {
 		}
 	}
 	for _, service := range []string{"ingle", "token"} {
-		if s := c.Services[service]; s.Build.Dockerfile != "deploy/Dockerfile" || s.Image != "ingle:${INGLE_VERSION:-development}" {
+		if s := c.Services[service]; s.Build.Dockerfile != "deploy/Dockerfile" || s.Image != "ingle:${IMAGE_TAG:-development}" {
 			t.Errorf("%s is built from %+v as %s", service, s.Build, s.Image)
 		}
 	}
