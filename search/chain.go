@@ -23,13 +23,13 @@ func (p *parser) deeper(name string) error {
 // without the type it is to point to.
 func (p *parser) chain(types []string, head, tail, name, value string) (cond, error) {
 	next, _, _ := strings.Cut(strings.SplitN(tail, ".", 2)[0], ":")
-	return p.chainTo(types, head, next, name, func(t string) (cond, error) { return p.cond([]string{t}, tail, value) })
+	return p.chainTo(types, head, next, name, func(types []string) (cond, error) { return p.cond(types, tail, value) })
 }
 
 // chainTo is a chain from the reference parameter of head; of gives the condition
-// on what it points to, for each type. next is what the condition begins with,
-// for a message.
-func (p *parser) chainTo(types []string, head, next, name string, of func(typ string) (cond, error)) (cond, error) {
+// on what it points to, for one type or for several alike. next is the parameter that
+// the condition begins with.
+func (p *parser) chainTo(types []string, head, next, name string, of func(types []string) (cond, error)) (cond, error) {
 	if err := p.deeper(name); err != nil {
 		return nil, err
 	}
@@ -42,35 +42,72 @@ func (p *parser) chainTo(types []string, head, next, name string, of func(typ st
 	for _, sp := range ps {
 		out.refs = append(out.refs, sp.ID)
 	}
-	var first error
-	for _, t := range may {
-		k, err := of(t)
+	for groups := p.alike(may, next, ps); len(groups) > 0; {
+		group := groups[0]
+		groups = groups[1:]
+		notes := len(p.notes)
+		k, err := of(group)
+		if err != nil && len(group) > 1 { // each may have a fault, or none, of its own
+			p.notes = p.notes[:notes]
+			groups = append(slices.Collect(slices.Chunk(group, 1)), groups...)
+			continue
+		}
 		if err != nil {
 			if _, unknown := err.(*unknownParameter); !unknown || len(may) == 1 {
 				return nil, p.within(err, name)
 			}
-			if first == nil {
-				first = err
-			}
 			continue
 		}
-		to := target{typ: t, cond: k}
+		to := target{types: group, cond: k}
 		for _, sp := range ps {
-			if sp.canonical && slices.Contains(p.r.selfTargets(sp), t) {
-				to.canonical, to.self = append(to.canonical, sp.ID), p.r.index(t).self
+			if canonicallyTo(p.r, sp, group[0]) {
+				to.canonical, to.self = append(to.canonical, sp.ID), p.r.index(group[0]).self
 			}
 		}
 		out.targets = append(out.targets, to)
-		if k, err = of(containedMark + t); err == nil {
-			out.inside = append(out.inside, target{typ: containedMark + t, cond: k})
-		} else if _, outside := err.(*notInside); !outside {
-			return nil, p.within(err, name)
+		for _, t := range group {
+			inside := []string{containedMark + t}
+			if k, err = of(inside); err == nil {
+				out.inside = append(out.inside, target{types: inside, cond: k})
+			} else if _, outside := err.(*notInside); !outside {
+				return nil, p.within(err, name)
+			}
 		}
 	}
 	if len(out.targets) == 0 {
 		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), ps[0].Code, next)}
 	}
 	return out, nil
+}
+
+// alike groups the types that a chain may lead to: a parameter of one kind is one
+// condition on all of its types. What is reached by canonical references stands alone.
+func (p *parser) alike(types []string, code string, refs []*Param) [][]string {
+	var out [][]string
+	of := map[string]int{}
+	for _, t := range types {
+		if slices.ContainsFunc(refs, func(sp *Param) bool { return canonicallyTo(p.r, sp, t) }) {
+			out = append(out, []string{t})
+			continue
+		}
+		kind := ""
+		if sp := p.r.Param(t, code); sp != nil {
+			kind = sp.Type
+		}
+		i, ok := of[kind]
+		if !ok {
+			i = len(out)
+			of[kind] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], t)
+	}
+	return out
+}
+
+// canonicallyTo tells that a parameter refers to resources of a type by their URL.
+func canonicallyTo(r *Registry, sp *Param, typ string) bool {
+	return sp.canonical && slices.Contains(r.selfTargets(sp), typ)
 }
 
 // link reads the head of a chain, code or code:Type: the reference parameters,

@@ -187,13 +187,13 @@ func (c *compilation) probe(k cond, at row, pin bool) string {
 		var parts []string
 		for _, t := range k.targets {
 			ref, r := c.from(Ref, k.types, "r")
-			res, x := c.from(Resource, []string{t.typ}, "x")
+			res, x := c.from(Resource, t.types, "x")
 			parts = append(parts, "EXISTS (SELECT 1 FROM "+ref+" JOIN "+res+" ON "+x+".rk = "+r+".rk WHERE "+
-				and(r+".rid = "+at.rid, in(c, r+".p", ints(k.refs)), in(c, x+".rtype", c.numbers([]string{t.typ})),
+				and(r+".rid = "+at.rid, in(c, r+".p", ints(k.refs)), in(c, x+".rtype", c.numbers(t.types)),
 					c.probe(t.cond, resourceRow(x), pin))+stay+")")
 			if t.self != 0 {
 				ref, r := c.from(Ref, k.types, "r")
-				self, u := c.from(Ref, []string{t.typ}, "u")
+				self, u := c.from(Ref, t.types, "u")
 				parts = append(parts, "EXISTS (SELECT 1 FROM "+ref+" JOIN "+self+" ON "+u+".rk = "+r+".rk WHERE "+
 					and(r+".rid = "+at.rid, in(c, r+".p", ints(t.canonical)), in(c, u+".p", ints([]ParamID{t.self})),
 						c.probe(t.cond, row{rid: u + ".rid"}, pin))+stay+")")
@@ -274,18 +274,18 @@ func (c *compilation) arms(k cond, ordered bool) []arm {
 	case *chain:
 		var out []arm
 		for _, t := range k.targets {
-			res, x := c.from(Resource, []string{t.typ}, "x")
+			res, x := c.from(Resource, t.types, "x")
 			ref, r := c.from(Ref, k.types, "r")
 			out = append(out, arm{
-				from:  c.set(t.cond, []string{t.typ}) + " s" + x + " JOIN " + res + " ON " + x + ".rid = s" + x + ".rid JOIN " + ref + " ON " + r + ".rk = " + x + ".rk",
-				where: and(in(c, x+".rtype", c.numbers([]string{t.typ})), in(c, r+".p", ints(k.refs))),
+				from:  c.set(t.cond, t.types) + " s" + x + " JOIN " + res + " ON " + x + ".rid = s" + x + ".rid JOIN " + ref + " ON " + r + ".rk = " + x + ".rk",
+				where: and(in(c, x+".rtype", c.numbers(t.types)), in(c, r+".p", ints(k.refs))),
 				at:    row{rid: r + ".rid"},
 			})
 			if t.self != 0 {
-				self, u := c.from(Ref, []string{t.typ}, "u")
+				self, u := c.from(Ref, t.types, "u")
 				ref, r := c.from(Ref, k.types, "r")
 				out = append(out, arm{
-					from:  c.set(t.cond, []string{t.typ}) + " s" + u + " JOIN " + self + " ON " + u + ".rid = s" + u + ".rid JOIN " + ref + " ON " + r + ".rk = " + u + ".rk",
+					from:  c.set(t.cond, t.types) + " s" + u + " JOIN " + self + " ON " + u + ".rid = s" + u + ".rid JOIN " + ref + " ON " + r + ".rk = " + u + ".rk",
 					where: and(in(c, u+".p", ints([]ParamID{t.self})), in(c, r+".p", ints(t.canonical))),
 					at:    row{rid: r + ".rid"},
 				})

@@ -120,9 +120,10 @@ type chain struct {
 	inside  []target // contained resources; see Link
 }
 
+// target is what a chain leads to: resources of the types that meet the condition.
 type target struct {
-	typ  string
-	cond cond
+	types []string
+	cond  cond
 	// canonical references reach the target by its own URL: the parameters that
 	// hold them, and the number under which the target knows its URL.
 	canonical []ParamID

@@ -208,17 +208,17 @@ func (k *chain) paths(c *compilation, r string, typ string) (joins, aliases []st
 
 // linked tells whether there is anything for a chain into contained resources.
 func (c *compilation) linked(k *chain, t target) bool {
-	return slices.ContainsFunc(k.refs, func(p ParamID) bool { return c.src.Linked(Link{p, bareType(t.typ)}) })
+	return slices.ContainsFunc(k.refs, func(p ParamID) bool { return c.src.Linked(Link{p, bareType(t.types[0])}) })
 }
 
 // probeInside is the condition that a chain leads into a contained resource.
 func (c *compilation) probeInside(k *chain, t target, at row, pin bool, stay string) []string {
 	ref, r := c.from(Ref, k.types, "r")
-	joins, aliases := k.paths(c, r, t.typ)
+	joins, aliases := k.paths(c, r, t.types[0])
 	var parts []string
 	for i, x := range aliases {
 		parts = append(parts, "EXISTS (SELECT 1 FROM "+ref+joins[i]+" WHERE "+
-			and(r+".rid = "+at.rid, in(c, r+".p", ints(k.refs)), in(c, x+".rtype", c.numbers([]string{t.typ})), c.probe(t.cond, resourceRow(x), pin))+stay+")")
+			and(r+".rid = "+at.rid, in(c, r+".p", ints(k.refs)), in(c, x+".rtype", c.numbers(t.types)), c.probe(t.cond, resourceRow(x), pin))+stay+")")
 	}
 	return parts
 }
@@ -226,12 +226,12 @@ func (c *compilation) probeInside(k *chain, t target, at row, pin bool, stay str
 // armsInside find what refers to contained resources that meet a chain's end.
 func (c *compilation) armsInside(k *chain, t target) []arm {
 	ref, r := c.from(Ref, k.types, "r")
-	joins, aliases := k.paths(c, r, t.typ)
+	joins, aliases := k.paths(c, r, t.types[0])
 	var out []arm
 	for i, x := range aliases {
 		out = append(out, arm{
-			from:  ref + joins[i] + " JOIN " + c.set(t.cond, []string{t.typ}) + " s" + x + " ON s" + x + ".rid = " + x + ".rid",
-			where: and(in(c, r+".p", ints(k.refs)), in(c, x+".rtype", c.numbers([]string{t.typ}))),
+			from:  ref + joins[i] + " JOIN " + c.set(t.cond, t.types) + " s" + x + " ON s" + x + ".rid = " + x + ".rid",
+			where: and(in(c, r+".p", ints(k.refs)), in(c, x+".rtype", c.numbers(t.types))),
 			at:    row{rid: r + ".rid"},
 		})
 	}

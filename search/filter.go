@@ -259,9 +259,13 @@ func (f *filterParser) link() (head string, bracket bool) {
 func (f *filterParser) linked(head string, bracket bool) (cond, error) {
 	start, end, types := f.at, f.at, f.types
 	defer func() { f.at, f.types = max(end, f.at), types }()
-	return f.p.chainTo(types, head, "", "_filter", func(t string) (cond, error) {
-		f.at, f.types = start, []string{t}
-		if isContained(t) { // the same terms a second time
+	next := f.src[start:]
+	if i := strings.IndexAny(next, ".:[ "); i >= 0 {
+		next = next[:i]
+	}
+	return f.p.chainTo(types, head, next, "_filter", func(types []string) (cond, error) {
+		f.at, f.types = start, types
+		if isContained(types[0]) { // the same terms a second time
 			defer func(n int) { f.terms = n }(f.terms)
 		}
 		var parts []cond
