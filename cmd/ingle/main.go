@@ -3,13 +3,16 @@
 //	ingle serve        runs the server
 //	ingle migrate      brings the database schema up to date
 //	ingle load         sends files of resources to a FHIR server
+//	ingle export       fetches a bulk export of a FHIR server
 //	ingle validate     validates files of resources
 //	ingle package      brings FHIR packages into a server
+//	ingle terminology  imports code systems into the database
 //	ingle relabel      moves all resources of one project to another
 //	ingle token        makes tokens for development
 //	ingle bench        measures a FHIR server
 //	ingle config       shows the configuration and its reference
 //	ingle healthcheck  asks a running server whether it is ready
+//	ingle version      prints the version
 package main
 
 import (
