@@ -21,8 +21,8 @@ import (
 const (
 	exportTime  = 10 * time.Minute // that the lists may take
 	exportKeep  = 24 * time.Hour   // that the files stay
-	exportFile  = 100_000          // resources of one
-	exportFiles = 10_000           // of an export
+	exportLines = 100_000          // resources of one of them
+	exportFiles = 10_000           // of one export
 )
 
 // exportOperations are $export at its three levels.
@@ -82,7 +82,7 @@ func (s *Service) runExport(ctx context.Context, tx *store.Tx, id string, asked 
 	var files []*store.ExportFile
 	add := func(typ string, list *store.VersionList) error {
 		if len(files) == exportFiles {
-			return fhir.Errorf(http.StatusUnprocessableEntity, fhir.CodeTooCostly, "the export has more than %d files of %d resources; ask for some types, or for changes since a time", exportFiles, exportFile)
+			return fhir.Errorf(http.StatusUnprocessableEntity, fhir.CodeTooCostly, "the export has more than %d files of %d resources; ask for some types, or for changes since a time", exportFiles, exportLines)
 		}
 		f := &store.ExportFile{Number: len(files) + 1, Type: typ, Versions: *list}
 		if typ != "" {
@@ -101,20 +101,20 @@ func (s *Service) runExport(ctx context.Context, tx *store.Tx, id string, asked 
 			list.Types = append(list.Types, typ)
 		}
 	}
-	if err := tx.List(ctx, list, exportFile, add); err != nil {
+	if err := tx.List(ctx, list, exportLines, add); err != nil {
 		return nil, err
 	}
 	for _, typ := range asked.types {
 		if list.Matching = asked.filters[typ]; len(list.Matching) > 0 {
 			list.Types = []string{typ}
-			if err := tx.List(ctx, list, exportFile, add); err != nil {
+			if err := tx.List(ctx, list, exportLines, add); err != nil {
 				return nil, err
 			}
 		}
 	}
 	if asked.since != nil {
 		list.Types, list.Matching, list.Deleted = asked.types, nil, true
-		if err := tx.List(ctx, list, exportFile, add); err != nil {
+		if err := tx.List(ctx, list, exportLines, add); err != nil {
 			return nil, err
 		}
 	}

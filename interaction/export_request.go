@@ -45,14 +45,11 @@ func (s *Service) understandExport(ctx context.Context, session *store.Session, 
 	if err != nil {
 		return nil, err
 	}
-	unless := func(lenient error) error {
+	unless := func(wrong error) error {
 		if !s.lenient(req) {
-			return lenient
+			return wrong
 		}
-		for _, i := range fhir.AsError(lenient).Issues {
-			i.Severity, i.Diagnostics = fhir.SeverityWarning, "left out: "+i.Diagnostics
-			x.notes = append(x.notes, i)
-		}
+		x.leaveOut(wrong)
 		return nil
 	}
 	var types, filters []string
@@ -84,6 +81,9 @@ func (s *Service) understandExport(ctx context.Context, session *store.Session, 
 			filters = append(filters, splitFilters(p.Value)...)
 		case "_elements":
 			for e := range strings.SplitSeq(p.Value, ",") {
+				if e == "" {
+					return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeValue, "_elements lacks a name")
+				}
 				typ, name, dotted := strings.Cut(e, ".")
 				if !dotted || !s.cfg.Definitions.IsResourceType(typ) {
 					typ, name = "", e
@@ -102,7 +102,57 @@ func (s *Service) understandExport(ctx context.Context, session *store.Session, 
 	} else if len(types) == 0 {
 		return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeValue, "_type names no resource type that can be exported here")
 	}
+	if err := s.exportHidden(session, x, typed, unless); err != nil {
+		return nil, err
+	}
 	return x, s.exportFilters(ctx, session, req, x, filters, unless)
+}
+
+// leaveOut notes what is not part of the export.
+func (x *exportRequest) leaveOut(wrong error) {
+	for _, i := range fhir.AsError(wrong).Issues {
+		i.Severity, i.Diagnostics = fhir.SeverityWarning, "left out: "+i.Diagnostics
+		x.notes = append(x.notes, i)
+	}
+}
+
+// exportHidden refuses to go by references that a policy hides from the caller, as a
+// search in a compartment does; types that were not asked for by name are left out.
+func (s *Service) exportHidden(session *store.Session, x *exportRequest, typed bool, unless func(error) error) error {
+	if x.level == "" || session.Scope().Hidden() == nil {
+		return nil
+	}
+	mayAsk := func(r search.Request) error {
+		q, _, err := s.registry.Parse(r)
+		if err == nil {
+			err = session.MayAsk(q)
+		}
+		return err
+	}
+	if x.level == "Group" {
+		if err := mayAsk(search.Request{Type: "Group", Params: []search.KV{{Name: "member", Value: "Patient/x"}}}); err != nil {
+			return err
+		}
+	}
+	var types []string
+	for _, t := range x.types {
+		wrong := mayAsk(search.Request{Type: t, Compartment: "Patient", CompartmentID: "x"})
+		if fhir.AsError(wrong) == nil && wrong != nil {
+			return wrong
+		}
+		switch {
+		case t == "Patient", wrong == nil:
+			types = append(types, t)
+		case typed:
+			if err := unless(wrong); err != nil {
+				return err
+			}
+		default:
+			x.leaveOut(wrong)
+		}
+	}
+	x.types = types
+	return nil
 }
 
 // exportTypes are the types that can be exported at a level.
@@ -183,7 +233,7 @@ func splitFilters(text string) []string {
 }
 
 func exportInstant(p search.KV) (*time.Time, error) {
-	d, err := fhir.ParseInstant(p.Value)
+	d, err := fhir.ParseInstant(strings.ReplaceAll(p.Value, " ", "+")) // of a URL that was not encoded
 	if err != nil {
 		return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeValue, "%s: %v", p.Name, err)
 	}

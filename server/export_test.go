@@ -142,6 +142,7 @@ func TestExport(t *testing.T) {
 		"/$export?_outputFormat=application/fhir+ndjson&_type=Patient":               "Patient/p Patient/q",
 		"/$export?_outputFormat=ndjson&_type=Account":                                "",
 		"/$export?_since=2001-01-01T00:00:00Z":                                       everything,
+		"/$export?_since=2001-01-01T00:00:00+02:00&_type=Patient":                    "Patient/p Patient/q",
 		"/$export?_until=2001-01-01T00:00:00Z":                                       "",
 		"/$export?_since=" + url.QueryEscape(since):                                  "",
 		"/$export?_until=" + url.QueryEscape(since) + "&_type=Patient":               "Patient/p Patient/q",
@@ -203,7 +204,7 @@ func TestExport(t *testing.T) {
 	// what is refused at once
 	for query, why := range map[string]string{
 		"/$export?_outputFormat=text/csv": "_outputFormat", "/$export?_type=Pateint": "did you mean", "/$export?_type=": "_type", "/$export?colour=red": "colour",
-		"/$export?_since=yesterday": "_since", "/$export?_since=2020-01-01": "_since", "/Patient/$export?_type=Practitioner": "compartment",
+		"/$export?_since=yesterday": "_since", "/$export?_elements=": "_elements", "/$export?_since=2020-01-01": "_since", "/Patient/$export?_type=Practitioner": "compartment",
 		"/$export?_type=Patient&_typeFilter=Observation%3Fstatus=final": "_type", "/$export?_typeFilter=Observation%3Fcolour=red": "colour", "/$export?_typeFilter=Observation%3F_sort=date": "_sort",
 		"/$export?organizeOutputBy=Patient": "organizeOutputBy", "/Patient/$export?includeAssociatedData=x": "includeAssociatedData", "/Patient/$export?patient=Patient/p": "patient",
 	} {
@@ -277,8 +278,9 @@ func TestExportCallers(t *testing.T) {
 	resolver, err := authz.New(authz.Config{Mode: authz.ModeJWT, RolesClaim: "roles", Definitions: r4.Definitions(),
 		AllowHosts: []string{strings.TrimPrefix(issuer.KeysURL[:strings.LastIndex(issuer.KeysURL, "/.well")], "http://")},
 		Issuers:    []authz.Issuer{{Issuer: issuer.URL, KeysURL: issuer.KeysURL, Audiences: []string{"fhir"}, UserClaim: "context.user.name"}},
-		Policies:   map[string]authz.Policy{"nameless": {Resources: map[string]authz.Rule{"Patient": {Hidden: []string{"name"}}, "Observation": {Criteria: []string{"status=final"}}, "*": {}}}},
-		Roles:      map[string]authz.Role{"a": role("", "/programs/a"), "b": role("", "/programs/b"), "none": {}, "admin": admin, "nameless": role("nameless", "/programs")}})
+		Policies: map[string]authz.Policy{"aimless": {Resources: map[string]authz.Rule{"Observation": {Hidden: []string{"subject"}}, "*": {}}},
+			"closed": {Resources: map[string]authz.Rule{"Group": {Hidden: []string{"member"}}, "*": {}}}, "nameless": {Resources: map[string]authz.Rule{"Patient": {Hidden: []string{"name"}}, "Observation": {Criteria: []string{"status=final"}}, "*": {}}}},
+		Roles: map[string]authz.Role{"a": role("", "/programs/a"), "b": role("", "/programs/b"), "none": {}, "admin": admin, "nameless": role("nameless", "/programs"), "aimless": role("aimless", "/programs"), "closed": role("closed", "/programs")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -341,6 +343,13 @@ func TestExportCallers(t *testing.T) {
 	s.Get("/$export", "Prefer", "respond-async").Is(401)
 	if found := fetched(t, s, listed(t, s, kickOff(t, s, "/$export", nameless...), nameless...), nameless...); strings.Contains(fmt.Sprint(found), "Schmidtmeyer") || found["Patient/pa"] == "" {
 		t.Errorf("a hidden name shows: %v", found)
+	}
+	aimless, closed := as("aim", []string{"aimless"}), as("clo", []string{"closed"})
+	s.Get("/Patient/$export?_type=Observation", append(aimless, "Prefer", "respond-async")...).Is(403).Has("subject")
+	s.Get("/Group/ga/$export", append(closed, "Prefer", "respond-async")...).Is(403).Has("member")
+	left := s.Get("/Patient/$export", append(aimless, "Prefer", "respond-async")...).Is(202).Has("left out", "subject")
+	if found := fetched(t, s, listed(t, s, left.Header.Get("Content-Location"), aimless...), aimless...); found["Patient/pa"] == "" || found["Group/ga"] == "" || len(found) != 4 {
+		t.Errorf("%v", found)
 	}
 	// no filter asks for what is hidden, and what may not be seen is as absent
 	s.Get("/$export?_typeFilter=Patient%3Ffamily=Schmidtmeyer", append(nameless, "Prefer", "respond-async")...).Is(403).Has("family")
