@@ -128,6 +128,8 @@ func TestExport(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t)
 	ward(t, s)
+	s.Get("/metadata").Is(200).Has(`"instantiates":["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"]`, `{"name":"export","definition":"http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export"`,
+		`"http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"`, `"http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export"`)
 	everything := "Group/g Observation/none Observation/op Observation/oq Patient/p Patient/q Practitioner/d"
 	refs, m := exported(t, s, "/$export")
 	if refs != everything || m.Request != s.Base+"/$export" || m.RequiresAccessToken || m.Output[0].Count == 0 {
