@@ -336,6 +336,9 @@ func (s *Store) fill(ctx context.Context, conn *pgx.Conn, in *Import, one *first
 	if _, err := conn.Exec(ctx, strings.Join(sql, "; ")); err != nil {
 		return fmt.Errorf("concepts: import: %w", err)
 	}
+	if err := grant(ctx, conn, res.ID); err != nil {
+		return err
+	}
 	two := &second{ctx: ctx, conn: conn, id: res.ID, h: &one.h, written: make([]bool, len(one.h.parents)), progress: func(n int) { tell(2, n) }}
 	if err := in.Fill(ctx, two); err != nil {
 		return err
@@ -368,6 +371,26 @@ func (s *Store) fill(ctx context.Context, conn *pgx.Conn, in *Import, one *first
 		if _, err := conn.Exec(ctx, x); err != nil {
 			return fmt.Errorf("concepts: import: index: %w", err)
 		}
+	}
+	return nil
+}
+
+// grant lets those read the partitions of a version who may read the tables that
+// they are of: servers, whose role is not the one that imports, name partitions.
+func grant(ctx context.Context, conn *pgx.Conn, id int32) error {
+	rows, err := conn.Query(ctx, `SELECT format('GRANT SELECT ON %I TO %s', t || '_' || $2::int4, coalesce(quote_ident(r.rolname), 'PUBLIC'))
+		FROM unnest($1::text[]) AS t JOIN pg_class c ON c.oid = t::regclass
+		CROSS JOIN aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee
+		WHERE a.privilege_type = 'SELECT'`, partitioned, id)
+	if err != nil {
+		return fmt.Errorf("concepts: import: grants: %w", err)
+	}
+	sql, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("concepts: import: grants: %w", err)
+	}
+	if _, err := conn.Exec(ctx, strings.Join(sql, "; ")); err != nil {
+		return fmt.Errorf("concepts: import: grants: %w", err)
 	}
 	return nil
 }
