@@ -1,6 +1,7 @@
 package search
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -58,10 +59,10 @@ func (p *parser) chainTo(types []string, head, next, name string, of func(types 
 			}
 			continue
 		}
-		to := target{types: group, cond: k}
-		for _, sp := range ps {
-			if canonicallyTo(p.r, sp, group[0]) {
-				to.canonical, to.self = append(to.canonical, sp.ID), p.r.index(group[0]).self
+		to := target{types: group, cond: k, canonical: p.canonicals(ps, group[0])}
+		if to.canonical != nil {
+			for _, t := range group {
+				to.selves = append(to.selves, p.r.index(t).self)
 			}
 		}
 		out.targets = append(out.targets, to)
@@ -81,18 +82,14 @@ func (p *parser) chainTo(types []string, head, next, name string, of func(types 
 }
 
 // alike groups the types that a chain may lead to: a parameter of one kind is one
-// condition on all of its types. What is reached by canonical references stands alone.
+// condition on all of its types that are referred to in one way.
 func (p *parser) alike(types []string, code string, refs []*Param) [][]string {
 	var out [][]string
 	of := map[string]int{}
 	for _, t := range types {
-		if slices.ContainsFunc(refs, func(sp *Param) bool { return canonicallyTo(p.r, sp, t) }) {
-			out = append(out, []string{t})
-			continue
-		}
-		kind := ""
+		kind := fmt.Sprint(p.canonicals(refs, t))
 		if sp := p.r.Param(t, code); sp != nil {
-			kind = sp.Type
+			kind += sp.Type
 		}
 		i, ok := of[kind]
 		if !ok {
@@ -105,9 +102,18 @@ func (p *parser) alike(types []string, code string, refs []*Param) [][]string {
 	return out
 }
 
-// canonicallyTo tells that a parameter refers to resources of a type by their URL.
-func canonicallyTo(r *Registry, sp *Param, typ string) bool {
-	return sp.canonical && slices.Contains(r.selfTargets(sp), typ)
+// canonicals are the parameters among refs that refer to resources of a type by their URL.
+func (p *parser) canonicals(refs []*Param, typ string) []ParamID {
+	if i := p.r.index(typ); i == nil || i.self == 0 {
+		return nil
+	}
+	var out []ParamID
+	for _, sp := range refs {
+		if sp.canonical && (len(sp.Targets) == 0 || slices.Contains(sp.Targets, typ)) {
+			out = append(out, sp.ID)
+		}
+	}
+	return out
 }
 
 // link reads the head of a chain, code or code:Type: the reference parameters,

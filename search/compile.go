@@ -191,11 +191,11 @@ func (c *compilation) probe(k cond, at row, pin bool) string {
 			parts = append(parts, "EXISTS (SELECT 1 FROM "+ref+" JOIN "+res+" ON "+x+".rk = "+r+".rk WHERE "+
 				and(r+".rid = "+at.rid, in(c, r+".p", ints(k.refs)), in(c, x+".rtype", c.numbers(t.types)),
 					c.probe(t.cond, resourceRow(x), pin))+stay+")")
-			if t.self != 0 {
+			if t.canonical != nil {
 				ref, r := c.from(Ref, k.types, "r")
 				self, u := c.from(Ref, t.types, "u")
 				parts = append(parts, "EXISTS (SELECT 1 FROM "+ref+" JOIN "+self+" ON "+u+".rk = "+r+".rk WHERE "+
-					and(r+".rid = "+at.rid, in(c, r+".p", ints(t.canonical)), in(c, u+".p", ints([]ParamID{t.self})),
+					and(r+".rid = "+at.rid, in(c, r+".p", ints(t.canonical)), in(c, u+".p", ints(t.selves)),
 						c.probe(t.cond, row{rid: u + ".rid"}, pin))+stay+")")
 			}
 		}
@@ -281,12 +281,12 @@ func (c *compilation) arms(k cond, ordered bool) []arm {
 				where: and(in(c, x+".rtype", c.numbers(t.types)), in(c, r+".p", ints(k.refs))),
 				at:    row{rid: r + ".rid"},
 			})
-			if t.self != 0 {
+			if t.canonical != nil {
 				self, u := c.from(Ref, t.types, "u")
 				ref, r := c.from(Ref, k.types, "r")
 				out = append(out, arm{
 					from:  c.set(t.cond, t.types) + " s" + u + " JOIN " + self + " ON " + u + ".rid = s" + u + ".rid JOIN " + ref + " ON " + r + ".rk = " + u + ".rk",
-					where: and(in(c, u+".p", ints([]ParamID{t.self})), in(c, r+".p", ints(t.canonical))),
+					where: and(in(c, u+".p", ints(t.selves)), in(c, r+".p", ints(t.canonical))),
 					at:    row{rid: r + ".rid"},
 				})
 			}

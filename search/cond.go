@@ -125,9 +125,9 @@ type target struct {
 	types []string
 	cond  cond
 	// canonical references reach the target by its own URL: the parameters that
-	// hold them, and the number under which the target knows its URL.
+	// hold them, and the numbers under which targets know their URL.
 	canonical []ParamID
-	self      ParamID
+	selves    []ParamID
 }
 
 func (c *chain) rank() int {
