@@ -37,8 +37,8 @@ func operating(c *config.Config, out io.Writer) operator {
 }
 
 // did leaves a line like those of the server: the code of AuditEvent.action, the
-// command, to what, names and values in turn, and whether that went well.
-func (o operator) did(action, command string, err error, to ...any) {
+// command, what it was about, names and values in turn, and whether that went well.
+func (o operator) did(action, command string, err error, about ...any) {
 	if o.to == nil {
 		return
 	}
@@ -46,6 +46,6 @@ func (o operator) did(action, command string, err error, to ...any) {
 	if err != nil {
 		outcome = "serious failure"
 	}
-	attrs := append([]any{"principal", o.name, "action", action, "interaction", command}, to...)
+	attrs := append([]any{"principal", o.name, "action", action, "interaction", command}, about...)
 	o.to.Info("audit", append(attrs, "outcome", outcome)...)
 }
