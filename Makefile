@@ -12,7 +12,7 @@ RACE ?= -race
 TEST ?= ./...
 TESTFLAGS ?=
 # Packages with long sweeps on one goroutine, over official examples and vectors. The race detector sees a part of them
-# (testdata.Race), so they run once more without it.
+# (testdata.Race), so they run once more without it; of the server the one test.
 SWEEPS = ./fhir/... ./fhirpath/... ./internal/definitions ./profiles/...
 
 .PHONY: help run build test test-long lint bench generate docker clean
@@ -30,7 +30,8 @@ test: ## run all tests on a real PostgreSQL, with the race detector (TEST=./stor
 	@if [ -n '$(RACE)' ] && ! command -v "$$($(GO) env CC)" >/dev/null; then \
 		echo 'The race detector needs a C compiler (gcc or clang). Install one, or run: make test RACE=' >&2; exit 1; fi
 	GORACE="atexit_sleep_ms=100 $$GORACE" $(GO) test $(RACE) -vet=off -timeout 20m $(TESTFLAGS) $(TEST)
-	@if [ -n '$(RACE)' ] && [ '$(TEST)' = ./... ]; then set -x; $(GO) test -vet=off -timeout 20m $(TESTFLAGS) $(SWEEPS); fi
+	@if [ -n '$(RACE)' ] && [ '$(TEST)' = ./... ]; then set -x; \
+		$(GO) test -vet=off -timeout 20m $(TESTFLAGS) $(SWEEPS) && $(GO) test -vet=off -timeout 20m $(TESTFLAGS) -run '^TestOfficialExamples$$' ./server; fi
 
 test-long: ## the long forms of the tests: crashes, random searches, fuzzing (hours)
 	INGLE_LONG=1 $(GO) test -timeout 6h -p 1 $(TESTFLAGS) $(TEST)
