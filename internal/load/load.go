@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -201,7 +202,10 @@ func (l *loader) load(ctx context.Context, p piece) error {
 
 func (l *loader) refuseError(file string, line int, err error) {
 	if e := fhir.AsError(err); e != nil {
-		l.refuse(file, line+max(e.Issues[0].Line, 1)-1, "document", e.Issues[0].Diagnostics)
+		is := e.Issues[0]
+		line += max(is.Line, 1) - 1
+		// the reason counts from the document's first line, the reader of the report from the file's
+		l.refuse(file, line, "document", strings.Replace(is.Diagnostics, fmt.Sprintf(" line %d,", is.Line), fmt.Sprintf(" line %d,", line), 1))
 		return
 	}
 	l.refuse(file, line, "document", err.Error())

@@ -174,7 +174,7 @@ func TestRefusalsAreNamed(t *testing.T) {
 		"0.json.gz": []byte("no gzip"),
 		"1.tar":     tarred(t, []string{"1.json", "2.json"}, map[string]string{"1.json": `{"resourceType":"Patient","id":"6"}`, "2.json": `{"resourceType":"Patient"}`})[:3*512+9],
 	})
-	for _, line := range []string{"a.ndjson:2: Patient/refuse: 422 invalid: no", "a.ndjson:3: document:", "b.json:3: Bundle of 2 entries: 422", "c.json:3: Patient/refuse: 422", "d.json:1: document: it is no FHIR resource",
+	for _, line := range []string{"a.ndjson:2: Patient/refuse: 422 invalid: no", "a.ndjson:3: document: JSON is not acceptable at line 3, column 2:", "b.json:3: Bundle of 2 entries: 422", "c.json:3: Patient/refuse: 422", "d.json:1: document: it is no FHIR resource",
 		"0.json.gz:1: file: it cannot be read to its end", "1.tar:1: file: it cannot be read to its end: 2.json"} {
 		if !strings.Contains(log, line) {
 			t.Errorf("%q is not in\n%s", line, log)
