@@ -98,6 +98,9 @@ func (v *visible) alternatives(rel search.Relation, g narrowGroup, args *search.
 		if r.Criteria != "" {
 			cond += " AND " + v.meets(g.types[0], r.Criteria, nil, args)
 		}
+		if rel == withDeleted && r.Query+r.Criteria != "" { // nor what a deleted one was like: to the index it lacks everything
+			cond += " AND scope_row.op <> 4"
+		}
 		parts[i] = "(" + cond + ")"
 	}
 	return "(" + strings.Join(parts, " OR ") + ")"
