@@ -80,18 +80,21 @@ func (s *Service) searchAsync(ctx context.Context, session *store.Session, req *
 	if err != nil {
 		return nil, err
 	}
-	return s.respondLater(ctx, session, func(ctx context.Context, tx *store.Tx) (*Response, error) { return s.runSearch(ctx, tx, asked) })
+	return s.respondLater(ctx, session, req, func(ctx context.Context, tx *store.Tx) (*Response, error) { return s.runSearch(ctx, tx, asked) })
 }
 
 // respondLater begins work that reads, whose answer will stand in a Bundle.
-func (s *Service) respondLater(ctx context.Context, session *store.Session, do func(context.Context, *store.Tx) (*Response, error)) (*Response, error) {
-	return s.begin(ctx, session, asyncWork{lane: s.later.searches, keep: asyncKeep, time: asyncTime,
+func (s *Service) respondLater(ctx context.Context, session *store.Session, req *Request, do func(context.Context, *store.Tx) (*Response, error)) (*Response, error) {
+	return s.begin(ctx, session, req, asyncWork{lane: s.later.searches, keep: asyncKeep, time: asyncTime,
 		do:     func(ctx context.Context, tx *store.Tx, _ string) (*Response, error) { return do(ctx, tx) },
 		status: func(*Response) int { return http.StatusOK }, write: batchResponse})
 }
 
 // begin begins work, and answers 202 with the place where its answer will be.
-func (s *Service) begin(ctx context.Context, session *store.Session, work asyncWork) (*Response, error) {
+func (s *Service) begin(ctx context.Context, session *store.Session, req *Request, work asyncWork) (*Response, error) {
+	if !req.mayWait() {
+		return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeNotSupported, "what is answered later is asked for by GET or POST, and by itself: not by HEAD, nor in a Bundle")
+	}
 	select {
 	case work.lane.queue <- struct{}{}:
 	default:

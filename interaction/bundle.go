@@ -160,6 +160,10 @@ func (s *Service) entry(outer *Request, i int, n fhir.Node) (*entry, error) {
 		lo, _ := d.Range()
 		req.IfModifiedSince = time.UnixMicro(lo).UTC()
 	}
+	switch req.Kind {
+	case AsyncStatus, AsyncFile, AsyncCancel:
+		return e, fhir.Errorf(400, fhir.CodeNotSupported, "an asynchronous request cannot be asked for in a Bundle: its answer is as long as it likes").AtNode(r)
+	}
 	req.BaseURL, req.Prefer, req.ResourcePath = outer.BaseURL, outer.Prefer, outer.ResourcePath
 	if req.Prefer.Return == "" {
 		req.Prefer.Return = "minimal" // of a Bundle's writes nobody wants all resources back

@@ -51,7 +51,7 @@ func (s *Service) export(ctx context.Context, session *store.Session, req *Reque
 	if _, err := s.exportPatients(ctx, session, asked); err != nil {
 		return nil, err
 	}
-	resp, err := s.begin(ctx, session, asyncWork{lane: s.later.exports, export: true, keep: exportKeep, time: exportTime,
+	resp, err := s.begin(ctx, session, req, asyncWork{lane: s.later.exports, export: true, keep: exportKeep, time: exportTime,
 		do: func(ctx context.Context, tx *store.Tx, id string) (*Response, error) {
 			return s.runExport(ctx, tx, id, asked)
 		},

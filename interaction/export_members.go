@@ -3,7 +3,6 @@ package interaction
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -30,8 +29,12 @@ func (s *Service) exportPatients(ctx context.Context, r exportReader, x *exportR
 	if err != nil || x.patients == nil {
 		return members, err
 	}
+	inside := make(map[string]bool, len(members))
+	for _, m := range members {
+		inside[m] = true
+	}
 	for _, p := range x.patients {
-		if !slices.Contains(members, p) {
+		if !inside[p] {
 			return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeInvalid, "patient: %s is not a member of Group/%s", p, x.group)
 		}
 	}

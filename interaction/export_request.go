@@ -176,7 +176,10 @@ func (s *Service) exportable(x *exportRequest, typ string) error {
 	return nil
 }
 
-const maxFilters = 64
+const (
+	maxFilters   = 64
+	exportParams = 64 << 10 // bytes of parameters in a body, patients aside
+)
 
 // exportFilters reads _typeFilter: searches that say which resources of a type are meant.
 func (s *Service) exportFilters(ctx context.Context, session *store.Session, req *Request, x *exportRequest, filters []string, unless func(error) error) error {
@@ -252,6 +255,7 @@ func (s *Service) exportParameters(req *Request, x *exportRequest) ([]search.KV,
 		return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeStructure, "the body of $export is a Parameters resource").AtNode(doc.Root())
 	}
 	params = slices.Clone(params)
+	size := 0
 	for p := doc.Root().Get("parameter").First(); p.Valid(); p = p.Next() {
 		name := p.Get("name").Text()
 		if name == "patient" && x.level != "" {
@@ -270,6 +274,9 @@ func (s *Service) exportParameters(req *Request, x *exportRequest) ([]search.KV,
 		}
 		if name == "" || value.Kind() != fhir.String && strings.HasPrefix(name, "_") {
 			return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeInvalid, "each parameter of $export has a name and a value that is a text").AtNode(p)
+		}
+		if size += len(p.Raw()); size > exportParams {
+			return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeTooCostly, "the parameters of $export but patient have more than %d bytes", exportParams)
 		}
 		params = append(params, search.KV{Name: name, Value: value.Text()})
 	}

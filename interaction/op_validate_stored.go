@@ -45,7 +45,7 @@ func (s *Service) ValidateStoredOperation(v *profiles.Validator) *Operation {
 					return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeNotSupported, "$validate-stored has no parameter %q", printable(kv.Name))
 				}
 			}
-			return s.respondLater(ctx, session, func(ctx context.Context, tx *store.Tx) (*Response, error) {
+			return s.respondLater(ctx, session, req, func(ctx context.Context, tx *store.Tx) (*Response, error) {
 				survey := v.Survey(urls, s.around(tx, req))
 				for _, t := range types {
 					if err := s.survey(ctx, tx, t, survey); err != nil {

@@ -101,6 +101,10 @@ type Prefer struct {
 	Async    bool   // respond-async
 }
 
+// mayWait tells that work may begin whose answer is fetched later: HEAD begins
+// nothing, and the answer in a Bundle has no header for its place.
+func (r *Request) mayWait() bool { return !r.Head && r.Place == "" }
+
 // answerable refuses return=minimal of searches and writes where patient scopes
 // are all that the caller has: such scopes are about the resources in an answer,
 // and an answer without them could not be held against them.

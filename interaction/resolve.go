@@ -25,6 +25,8 @@ func (s *Service) Resolve(method, path string) (*Request, error) {
 		allowed = methods{"GET": SearchSystem, "POST": Batch}
 	case len(seg) == 1 && seg[0] == "metadata":
 		allowed = methods{"GET": Capabilities}
+	case len(seg) > 1 && seg[0] == asyncPath && !fhir.ValidID(seg[1]):
+		err = noAsync()
 	case len(seg) == 2 && seg[0] == asyncPath:
 		req.ID = seg[1]
 		allowed = methods{"GET": AsyncStatus, "DELETE": AsyncCancel}

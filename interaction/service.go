@@ -207,7 +207,7 @@ func (s *Service) do(ctx context.Context, session *store.Session, req *Request) 
 	case AsyncCancel:
 		return s.asyncCancel(ctx, session, req)
 	case SearchType, SearchSystem:
-		if req.Prefer.Async {
+		if req.Prefer.Async && req.mayWait() {
 			return s.searchAsync(ctx, session, req)
 		}
 	}

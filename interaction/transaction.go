@@ -280,8 +280,6 @@ func (s *Service) readTxEntry(e *entry) (*txEntry, error) {
 		return te, s.onlyParams(r)
 	case Operate:
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "the operation $%s cannot be part of a transaction; call it by itself or in a batch", r.Operation.Name)
-	case AsyncStatus, AsyncCancel:
-		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "an asynchronous request cannot be asked for in a transaction")
 	}
 	return te, nil
 }
