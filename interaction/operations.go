@@ -23,11 +23,13 @@ type Operation struct {
 	Do func(ctx context.Context, session *store.Session, req *Request) (*Response, error)
 }
 
-// Register adds an operation. It panics if the name is taken at one of its levels:
-// the wiring is wrong. It must not be called once requests are served.
+// Register adds an operation. It panics if the name is taken at one of its levels
+// for one of its types: the wiring is wrong. It must not be called once requests are
+// served.
 func (s *Service) Register(op *Operation) {
 	for _, o := range s.operations[op.Name] {
-		if o.System && op.System || o.Type && op.Type || o.Instance && op.Instance {
+		same := o.Types == nil || op.Types == nil || slices.ContainsFunc(o.Types, op.of)
+		if o.System && op.System || same && (o.Type && op.Type || o.Instance && op.Instance) {
 			panic("interaction: operation $" + op.Name + " is registered twice")
 		}
 	}

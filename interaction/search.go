@@ -34,14 +34,19 @@ type askedSearch struct {
 }
 
 func (s *Service) understand(ctx context.Context, r reader, principal string, req *Request) (*askedSearch, error) {
-	a := &askedSearch{req: req, principal: principal, path: req.searchPath(), form: req.Form, now: time.Now()}
+	return s.understandAt(ctx, r, principal, req, req.searchPath(), search.Request{Type: req.Type, Compartment: req.Compartment, CompartmentID: req.CompartmentID})
+}
+
+// understandAt understands a search of something that is repeated at a path.
+func (s *Service) understandAt(ctx context.Context, r reader, principal string, req *Request, path string, of search.Request) (*askedSearch, error) {
+	a := &askedSearch{req: req, principal: principal, path: path, form: req.Form, now: time.Now()}
 	params, at, err := s.page(principal, a.path, req)
 	if err != nil {
 		return nil, err
 	}
-	q, ignored, err := s.registry.Parse(search.Request{Type: req.Type, Compartment: req.Compartment, CompartmentID: req.CompartmentID,
-		Params: params, Strict: !s.lenient(req), BaseURLs: req.bases(), Limits: s.cfg.Search, Now: a.now,
-		Terminology: s.codeSets(ctx, r)})
+	of.Params, of.Strict, of.BaseURLs = params, !s.lenient(req), req.bases()
+	of.Limits, of.Now, of.Terminology = s.cfg.Search, a.now, s.codeSets(ctx, r)
+	q, ignored, err := s.registry.Parse(of)
 	if err != nil {
 		return nil, err
 	}

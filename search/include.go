@@ -22,7 +22,7 @@ type include struct {
 	reverse bool
 	iterate bool
 	sources []string // types that hold the references
-	target  string   // type of what they point to, "" for any
+	targets []string // types of what they point to, nil for any
 	refs    []ParamID
 	// canonical are those of refs that hold canonical URLs, and selves the
 	// numbers under which their targets know their own URL.
@@ -68,9 +68,10 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 		}
 	}
 	if len(parts) == 3 {
-		if inc.target = parts[2]; !p.r.defs.IsResourceType(inc.target) {
-			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, inc.target, DidYouMean(inc.target, p.r.defs.ResourceTypes()))
+		if !p.r.defs.IsResourceType(parts[2]) {
+			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %q is not a resource type%s", label, value, parts[2], DidYouMean(parts[2], p.r.defs.ResourceTypes()))
 		}
+		inc.targets = parts[2:]
 	}
 	code := "*"
 	if len(parts) > 1 {
@@ -94,8 +95,8 @@ func (p *parser) parseInclude(name, modifier, value string) error {
 		if sp == nil || sp.Type != "reference" {
 			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s has no reference parameter %q%s", label, value, typeName(typ), code, DidYouMean(code, p.r.codes(typ, "reference")))
 		}
-		if inc.target != "" && len(sp.Targets) > 0 && !slices.Contains(sp.Targets, inc.target) {
-			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s.%s does not point to %s but to %s", label, value, typeName(typ), code, inc.target, list(sp.Targets))
+		if inc.targets != nil && len(sp.Targets) > 0 && !slices.Contains(sp.Targets, parts[2]) {
+			return fhir.Errorf(400, fhir.CodeInvalid, "%s=%s: %s.%s does not point to %s but to %s", label, value, typeName(typ), code, parts[2], list(sp.Targets))
 		}
 		p.follow(&inc, sp)
 	}
@@ -115,7 +116,7 @@ func (p *parser) follow(inc *include, sp *Param) {
 	}
 	inc.canonical = append(inc.canonical, sp.ID)
 	for _, t := range p.r.selfTargets(sp) {
-		if inc.target == "" || inc.target == t {
+		if inc.targets == nil || slices.Contains(inc.targets, t) {
 			inc.selves = append(inc.selves, p.r.index(t).self)
 		}
 	}
@@ -193,14 +194,10 @@ func (c *compilation) includes(keys []sortColumn) string {
 // includeArm finds what one include adds to the resources in a CTE.
 func (c *compilation) includeArm(inc include, from string) string {
 	ref, r := c.from(Ref, inc.sources, "r")
-	var targets []string
-	if inc.target != "" {
-		targets = []string{inc.target}
-	}
-	res, x := c.from(Resource, targets, "x")
+	res, x := c.from(Resource, inc.targets, "x")
 	match := in(c, r+".p", ints(inc.refs))
-	if targets != nil {
-		match = and(match, in(c, x+".rtype", c.numbers(targets)))
+	if inc.targets != nil {
+		match = and(match, in(c, x+".rtype", c.numbers(inc.targets)))
 	}
 	if !inc.reverse {
 		return "SELECT " + x + ".rid FROM " + from + " m JOIN " + ref + " ON " + r + ".rid = m.rid JOIN " + res + " ON " + x + ".rk = " + r + ".rk WHERE " + match

@@ -26,6 +26,7 @@ type parser struct {
 	reading  []reading
 	near     *positions // that near asks for
 	inside   []cond     // of contained resources, where their containers are asked for
+	care     bounds     // of $everything: when its resources are about
 	current  string     // name of the parameter that is being read
 	notes    []fhir.Issue
 }
@@ -34,7 +35,7 @@ type parser struct {
 // 400 that name the parameter and say what would be right. Without Strict,
 // parameters that the server does not know are left out, each with an issue.
 func (r *Registry) Parse(req Request) (*Query, []fhir.Issue, error) {
-	p := &parser{r: r, req: req, lim: req.Limits.withDefaults(), now: req.Now, near: &positions{}}
+	p := &parser{r: r, req: req, lim: req.Limits.withDefaults(), now: req.Now, near: &positions{}, care: unbounded}
 	if p.now.IsZero() {
 		p.now = time.Now()
 	}
@@ -45,11 +46,15 @@ func (r *Registry) Parse(req Request) (*Query, []fhir.Issue, error) {
 	if err := p.scope(); err != nil {
 		return nil, nil, err
 	}
+	if req.Record { // who asks for everything is not helped by small pages
+		p.q.Count = p.lim.MaxCount
+	}
 	for _, kv := range req.Params {
 		if err := p.parameter(kv); err != nil {
 			return nil, nil, err
 		}
 	}
+	p.record()
 	if err := p.combination(); err != nil {
 		return nil, nil, err
 	}
@@ -122,7 +127,10 @@ func (p *parser) parameter(kv KV) error {
 	}
 	p.current = kv.Name
 	name, modifier, _ := strings.Cut(kv.Name, ":")
-	known, err := p.control(name, modifier, kv)
+	known, err := p.recordParameter(kv)
+	if err == nil && !known {
+		known, err = p.control(name, modifier, kv)
+	}
 	if err == nil && !known {
 		err = p.filter(kv)
 	}

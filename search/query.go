@@ -16,6 +16,9 @@ type Request struct {
 	// Compartment and CompartmentID restrict the search to a compartment:
 	// "Patient" and "1" for Patient/1/Observation; Type "" stands for "*".
 	Compartment, CompartmentID string
+	// Record asks for the whole record of the compartment, see record; its parameters
+	// are those of $everything.
+	Record bool
 	// Params in the order of the request, decoded. _format and _pretty are
 	// passed over; parameters of paging must be taken out before.
 	Params []KV

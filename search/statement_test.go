@@ -33,7 +33,7 @@ func TestSQL(t *testing.T) {
 		{"Observation?code=http://loinc.org|1-1&_sort=-date", &Cursor{Keys: []string{""}, RID: 42, Back: true}},
 		{"Observation?patient.identifier=1", nil},
 		{"DocumentReference?related._tag=http://tags|1", nil}, // any type: one condition
-		{"Library?composed-of._tag=http://tags|1", nil}, // by URL as well: two for all types that have one
+		{"Library?composed-of._tag=http://tags|1", nil},       // by URL as well: two for all types that have one
 		{"Patient?_has:Observation:patient:code=http://loinc.org|1-1", nil},
 		{"Observation?code-value-quantity=http://loinc.org|1-1$gt5|http://unitsofmeasure.org|mg", nil},
 		{"Encounter?date=2020&status:not=finished", nil},

@@ -16,7 +16,7 @@ func (g *generator) operation() {
 	set := func() string { return "http://codes.test/ValueSet/" + fmt.Sprint(g.IntN(codeSystems)) }
 	system := func() string { return "http://codes.test/CodeSystem/" + fmt.Sprint(g.IntN(codeSystems)) }
 	code := func() string { return pick(g, []string{"a", "b", "c", "none"}) }
-	switch g.IntN(14) {
+	switch g.IntN(16) {
 	case 0:
 		get("$meta")
 	case 1, 2:
@@ -37,6 +37,9 @@ func (g *generator) operation() {
 		get("Observation?code:in=" + neturl.QueryEscape(set()) + "&_count=5")
 	case 12:
 		get(ref + "/$validate")
+	case 13, 14:
+		typ := pick(g, []string{"Patient", "Patient", "Encounter"})
+		g.follow(Request{Method: "GET", Target: "/fhir/" + typ + "/" + pick(g, g.w.byType[typ]) + "/$everything" + pick(g, []string{"", "?_count=3", "?start=2000&end=2015", "?_type=Observation,Condition"})})
 	default:
 		if body := g.w.body[ref]; body != "" {
 			g.p.Ask(Request{Method: "POST", Target: "/fhir/" + typ + "/$validate", Body: body})
