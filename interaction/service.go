@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -155,7 +156,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("the cursor key: %w", err)
 	}
 	s := &Service{cfg: cfg, db: cfg.Database, registry: cfg.Registry, operations: map[string][]*Operation{}, seal: seal, format: format, later: newLater()}
-	for _, op := range append(s.metaOperations(), s.exportOperations()...) {
+	for _, op := range slices.Concat(s.metaOperations(), s.exportOperations(), s.everythingOperations()) {
 		s.Register(op)
 	}
 	return s, nil
