@@ -48,7 +48,7 @@ func (p *parser) chainTo(types []string, head, next, name string, of func(types 
 		groups = groups[1:]
 		notes := len(p.notes)
 		k, err := of(group)
-		if err != nil && len(group) > 1 { // each may have a fault, or none, of its own
+		if u, ok := err.(*unknownParameter); err != nil && len(group) > 1 && !(ok && u.everywhere) { // each may have a fault, or none, of its own
 			p.notes = p.notes[:notes]
 			groups = append(slices.Collect(slices.Chunk(group, 1)), groups...)
 			continue
@@ -76,7 +76,7 @@ func (p *parser) chainTo(types []string, head, next, name string, of func(types 
 		}
 	}
 	if len(out.targets) == 0 {
-		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), ps[0].Code, next)}
+		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), ps[0].Code, next), true}
 	}
 	return out, nil
 }
@@ -158,9 +158,9 @@ func (p *parser) within(err error, name string) error {
 		what = rest
 	}
 	e = fhir.Errorf(e.Status, e.Issues[0].Code, "%s: %s", name, what)
-	switch err.(type) {
+	switch err := err.(type) {
 	case *unknownParameter:
-		return &unknownParameter{e}
+		return &unknownParameter{e, err.everywhere}
 	case *notInside:
 		return &notInside{e}
 	}
@@ -190,7 +190,7 @@ func (p *parser) reverse(types []string, rest, name, value string) (cond, error)
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s has no reference parameter %q%s", name, from, parts[1], DidYouMean(parts[1], p.r.codes(from, "reference")))
 	}
 	if !p.r.Permits(from, parts[1]) || ref.state == Building {
-		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: searches may not use %s.%s now", name, from, parts[1])}
+		return nil, &unknownParameter{err: fhir.Errorf(400, fhir.CodeNotSupported, "%s: searches may not use %s.%s now", name, from, parts[1])}
 	}
 	if len(ref.Targets) > 0 && !slices.ContainsFunc(types, func(t string) bool { return slices.Contains(ref.Targets, t) }) {
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: %s.%s does not point to %s but to %s", name, from, parts[1], list(types), list(ref.Targets))

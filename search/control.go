@@ -89,7 +89,7 @@ func (p *parser) control(name, modifier string, kv KV) (known bool, err error) {
 		return true, nil
 	case "_type":
 		if p.req.Type != "" {
-			return true, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "_type belongs to a search over all types, not to one of %s", p.req.Type)}
+			return true, &unknownParameter{err: fhir.Errorf(400, fhir.CodeNotSupported, "_type belongs to a search over all types, not to one of %s", p.req.Type)}
 		}
 		return true, plain()
 	case "_contained", "_containedType": // see scope

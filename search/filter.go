@@ -214,11 +214,10 @@ func (f *filterParser) comparison() (cond, error) {
 		return nil, f.fail("an operator is expected: one of eq, ne, co, sw, ew, gt, lt, ge, le, ap, sa, eb, pr, po, ss, sb, in, ni and re")
 	}
 	if op == "pr" {
-		k, err := f.search(path, "missing", value)
-		if err != nil {
-			return nil, err
+		if missing, ok := map[string]string{"true": "false", "false": "true"}[value]; ok {
+			value = missing
 		}
-		return not{k}, nil
+		return f.search(path, "missing", value)
 	}
 	kind := f.kind(path)
 	if kind == "" { // as the parameter itself says

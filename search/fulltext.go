@@ -233,7 +233,7 @@ func (v *valueReader) tokenText() (cond, error) {
 // fullText reads _text and _content.
 func (p *parser) fullText(types []string, code, modifier, name, value string) (cond, error) {
 	if !p.r.fullText {
-		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s is not supported: full text is switched off", name)}
+		return nil, &unknownParameter{err: fhir.Errorf(400, fhir.CodeNotSupported, "%s is not supported: full text is switched off", name)}
 	}
 	if modifier != "" {
 		return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s takes no modifier", name)

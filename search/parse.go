@@ -163,7 +163,11 @@ func (p *parser) parameter(kv KV) error {
 }
 
 // unknownParameter is the one fault that lenient handling forgives.
-type unknownParameter struct{ err *fhir.Error }
+type unknownParameter struct {
+	err *fhir.Error
+	// everywhere: it is unknown to each of the types that were asked together.
+	everywhere bool
+}
 
 func (u *unknownParameter) Error() string { return u.err.Error() }
 func (u *unknownParameter) Unwrap() error { return u.err }
@@ -215,7 +219,7 @@ func (p *parser) cond(types []string, name, value string) (cond, error) {
 		return nil, fhir.Errorf(400, fhir.CodeInvalid, "%s: the modifier after the colon is missing", name)
 	}
 	if value == "" {
-		return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeInvalid, "the parameter %s has no value", name)}
+		return nil, &unknownParameter{err: fhir.Errorf(400, fhir.CodeInvalid, "the parameter %s has no value", name)}
 	}
 	switch code {
 	case "_list":
@@ -241,7 +245,7 @@ func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 	for _, t := range types {
 		sp := p.r.Param(t, code)
 		if sp != nil && !p.r.Permits(t, code) {
-			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: the server's configuration does not let searches on %s use %q", name, typeName(t), code)}
+			return nil, &unknownParameter{err: fhir.Errorf(400, fhir.CodeNotSupported, "%s: the server's configuration does not let searches on %s use %q", name, typeName(t), code)}
 		}
 		if sp != nil && sp.state == Building {
 			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the search parameter is still being built over the resources that were there before it; try again later", name)
@@ -254,7 +258,8 @@ func (p *parser) params(types []string, code, name string) ([]*Param, error) {
 			if len(types) == len(p.r.defs.ResourceTypes()) {
 				where = "a search over all types"
 			}
-			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s has no search parameter %q%s", where, code, DidYouMean(code, p.r.codes(t, "")))}
+			nowhere := !slices.ContainsFunc(types, func(t string) bool { return p.r.Param(t, code) != nil })
+			return nil, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s has no search parameter %q%s", where, code, DidYouMean(code, p.r.codes(t, ""))), nowhere}
 		}
 		if len(out) > 0 && out[0].Type != sp.Type {
 			return nil, fhir.Errorf(400, fhir.CodeNotSupported, "%s: the parameter is of type %s in %s but %s in %s; search these types one by one", name, out[0].Type, typeName(out[0].resource), sp.Type, typeName(t))

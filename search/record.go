@@ -47,7 +47,7 @@ func (p *parser) recordParameter(kv KV) (known bool, err error) {
 	case "_type", "_count", "_total", "_explain", "_format", "_pretty":
 		return false, nil
 	}
-	return true, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "$everything has no parameter %q; it has start, end, _since, _type and _count", kv.Name)}
+	return true, &unknownParameter{err: fhir.Errorf(400, fhir.CodeNotSupported, "$everything has no parameter %q; it has start, end, _since, _type and _count", kv.Name)}
 }
 
 // record makes the search one for a whole record.

@@ -519,7 +519,7 @@ func (p *parser) chainedSorter(types []string, head, tail, name string) (sorter,
 	next, _, _ := strings.Cut(strings.SplitN(tail, ".", 2)[0], ":")
 	targets := slices.DeleteFunc(slices.Clone(may), func(t string) bool { return p.r.Param(t, next) == nil })
 	if len(targets) == 0 {
-		return sorter{}, &unknownParameter{fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), ps[0].Code, next)}
+		return sorter{}, &unknownParameter{err: fhir.Errorf(400, fhir.CodeNotSupported, "%s: none of %s, to which %s points, has a search parameter %q", name, list(may), ps[0].Code, next)}
 	}
 	by, err := p.sorter(targets, tail, name)
 	if err != nil {

@@ -19,6 +19,7 @@ func TestUses(t *testing.T) {
 		"Patient?_has:Observation:patient:value-quantity=gt1":    "_has:Observation:patient:value-quantity Observation value",
 		"Patient?_has:Observation:patient:code=x":                "_has:Observation:patient:code Observation subject",
 		"Observation?_filter=subject.name eq x":                  "_filter Patient name",
+		"List?_filter=item[name eq x].name eq y":                 "_filter Patient name",
 		"Observation?code-value-quantity=a$gt1":                  "code-value-quantity Observation value",
 		"Observation?combo-code-value-quantity=a$gt1":            "combo-code-value-quantity Observation component.value",
 		"Observation?_include=Observation:subject":               "_include Observation subject",
