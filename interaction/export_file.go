@@ -34,7 +34,7 @@ func (s *Service) exportFile(ctx context.Context, session *store.Session, req *R
 	}
 	apart := context.WithoutCancel(ctx) // it is sent when this is over
 	write := s.writeResources
-	if file.Type == "" {
+	if file.Deletion {
 		write = s.writeDeletions
 	}
 	return &Response{Status: http.StatusOK, ContentType: ndjson, Lasting: true, Rows: file.Versions.Count,

@@ -452,6 +452,9 @@ func TestExportPending(t *testing.T) {
 			t.Errorf("a broken file ends well: %s", text)
 		}
 	}
+	// resources of a type that is gone are no deletions
+	run(`UPDATE export_file SET rtype = 30000`)
+	s.Get(m.Output[0].URL).Is(404)
 	run(`UPDATE async_request SET done = false, leased = now() - interval '1 second'`)
 	s.Get(place).Is(500).Has("ask again")
 	s.Get(m.Output[0].URL).Is(404)

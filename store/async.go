@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"ingle/fhir"
 )
@@ -44,16 +45,29 @@ var ErrAsyncSize = errors.New("store: the answer is larger than it may be")
 // StartAsync makes a request that is forgotten after keep, finished or not. A
 // principal with too many of them is told so (429).
 func (s *Session) StartAsync(ctx context.Context, export bool, keep time.Duration) (id string, err error) {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	id = hex.EncodeToString(b[:])
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	id = hex.EncodeToString(random[:])
 	open, running := asyncOpen, asyncOpen
 	if export {
 		open, running = exportsOpen, exportsRunning
 	}
-	tag, err := s.db.pool.Exec(ctx, `INSERT INTO async_request (id, principal, leased, expires, rights, export) SELECT $1, $2, now() + $3, now() + $4, $6, $8
+	// both in one transaction: of those that begin at once each counts the others
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended('async_request ' || $1, 0))`, s.scope.Principal())
+	batch.Queue(`INSERT INTO async_request (id, principal, leased, expires, rights, export) SELECT $1, $2, now() + $3, now() + $4, $6, $8
 		WHERE (SELECT count(*) < $5 AND count(*) FILTER (WHERE NOT done AND leased > now()) < $7 FROM async_request WHERE principal = $2 AND expires > now() AND export = $8)`,
 		id, s.scope.Principal(), asyncLease, keep, open, s.scope.Digest(), running, export)
+	var tag pgconn.CommandTag
+	answers := s.db.pool.SendBatch(ctx, batch)
+	for range batch.Len() {
+		if tag, err = answers.Exec(); err != nil {
+			break
+		}
+	}
+	if closed := answers.Close(); err == nil {
+		err = closed
+	}
 	if err != nil {
 		return "", domain(ctx, fmt.Errorf("start an asynchronous request: %w", err))
 	}
@@ -153,15 +167,13 @@ func (s *Session) AsyncContent(ctx context.Context, id string, w io.Writer) erro
 	}
 }
 
-// asyncPart reads one row of content, nil beyond the last.
+// asyncPart reads one row of content, nil beyond the last. A request that is gone is
+// an error: what came before is not all.
 func (s *Session) asyncPart(ctx context.Context, id string, part int) (content []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.readTime())
 	defer cancel()
-	err = s.db.pool.QueryRow(ctx, `SELECT c.content FROM async_content c JOIN async_request r ON r.id = c.id
-		WHERE c.id = $1 AND r.principal = $2 AND r.rights = $3 AND c.part = $4`, id, s.scope.Principal(), s.scope.Digest(), part).Scan(&content)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
+	err = s.db.pool.QueryRow(ctx, `SELECT c.content FROM async_request r LEFT JOIN async_content c ON c.id = r.id AND c.part = $4
+		WHERE r.id = $1 AND r.principal = $2 AND r.rights = $3`, id, s.scope.Principal(), s.scope.Digest(), part).Scan(&content)
 	return content, domain(ctx, err)
 }
 

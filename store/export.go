@@ -58,12 +58,12 @@ func (tx *Tx) List(ctx context.Context, l Listing, size int, full func(typ strin
 	var version int32
 	list := &VersionList{}
 	hand := func() error {
-		if list.Count == 0 {
+		typ, whole := tx.db.defs.TypeName(of), list
+		list = &VersionList{}
+		if whole.Count == 0 || typ == "" && of != 0 { // an added type may go any time
 			return nil
 		}
-		err := full(tx.db.defs.TypeName(of), list)
-		list = &VersionList{}
-		return err
+		return full(typ, whole)
 	}
 	for rows.Next() {
 		if err := rows.Scan(&rtype, &rid, &version); err != nil {

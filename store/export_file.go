@@ -18,6 +18,7 @@ import (
 type ExportFile struct {
 	Number   int      // from 1
 	Type     string   // of its resources, "" for deletions
+	Deletion bool     // of any type
 	Elements []string // what is wanted of each, nil for all of it
 	Versions VersionList
 }
@@ -34,7 +35,8 @@ func (s *Session) AddExportFile(ctx context.Context, id string, f *ExportFile) e
 	return domain(ctx, err)
 }
 
-// ExportFile returns a file of the caller's export that is done, nil if there is none.
+// ExportFile returns a file of the caller's export that is done, nil if there is none,
+// or none of its type any more.
 func (s *Session) ExportFile(ctx context.Context, id string, number int) (*ExportFile, error) {
 	f := &ExportFile{Number: number}
 	var rtype int16
@@ -44,7 +46,9 @@ func (s *Session) ExportFile(ctx context.Context, id string, number int) (*Expor
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
-	f.Type = s.db.defs.TypeName(rtype)
+	if f.Type, f.Deletion = s.db.defs.TypeName(rtype), rtype == 0; err == nil && f.Type == "" && !f.Deletion {
+		return nil, nil
+	}
 	return f, domain(ctx, err)
 }
 

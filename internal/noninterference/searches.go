@@ -205,6 +205,9 @@ func (g *generator) chain(typ string, depth int) string {
 		return ""
 	}
 	if s := g.term(to, depth+1); s != "" {
+		if g.chance(0.5) { // to any type that it may point to
+			return p.Code + "." + s
+		}
 		return p.Code + ":" + to + "." + s
 	}
 	return ""
