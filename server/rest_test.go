@@ -345,7 +345,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/Patient/p/", 200, ""},
 		{"GET", "/patient/p", 404, ""},
 		{"GET", "/Pat/p", 404, ""},
-		{"GET", "/Patient/$everything", 404, ""},
+		{"GET", "/Patient/$anything", 404, ""},
 		{"GET", "/Patient/p/$nope", 404, ""},
 		{"POST", "/$nope", 404, ""},
 		{"GET", "/Patient/_foo", 404, ""},
