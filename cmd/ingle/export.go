@@ -71,7 +71,7 @@ The last line of the output tells the time that the next export can go on from
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Base, "url", "http://127.0.0.1:8080/fhir", "base URL of the server")
-	f.StringVar(&o.Out, "out", "", "folder for the files")
+	f.StringVar(&o.Out, "out", "", "folder for the files: empty, or with a part of this export")
 	f.StringVar(&level, "level", "system", "system, patient or group/ID")
 	f.StringSliceVar(&types, "type", nil, "resource types")
 	f.StringArrayVar(&filters, "filter", nil, "a search that says which resources of a type are meant: Observation?status=final")

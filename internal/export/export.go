@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -60,7 +61,12 @@ type file struct {
 	URL  string `json:"url"`
 }
 
-const stateFile = "export.json"
+const (
+	stateFile   = "export.json"
+	maxManifest = 256 << 20 // bytes
+)
+
+var typeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,99}$`)
 
 // Run exports. Its error tells why it could not go on; calling it again goes on.
 func Run(ctx context.Context, o Options) (*Result, error) {
@@ -74,6 +80,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	e := &exporter{Options: o}
+	client := *o.Client
+	client.CheckRedirect = e.redirected
+	e.Client = &client
 	if err := e.load(); err != nil {
 		return nil, err
 	}
@@ -114,7 +123,7 @@ func (e *exporter) load() error {
 	text, err := os.ReadFile(filepath.Join(e.Out, stateFile))
 	if errors.Is(err, os.ErrNotExist) {
 		e.Request = request
-		return nil
+		return e.empty()
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &e.state)
@@ -126,6 +135,17 @@ func (e *exporter) load() error {
 		return fmt.Errorf("%s holds another export, %s; choose another folder", e.Out, e.Request)
 	}
 	return nil
+}
+
+// empty refuses a folder with files that would be taken for those of this export.
+func (e *exporter) empty() error {
+	files, err := os.ReadDir(e.Out)
+	for _, f := range files {
+		if f.Name() != stateFile+".part" {
+			return fmt.Errorf("%s holds %s, but no export that could go on; choose an empty folder", e.Out, f.Name())
+		}
+	}
+	return err
 }
 
 func (e *exporter) save() error {
@@ -140,6 +160,28 @@ func (e *exporter) save() error {
 	return os.Rename(path+".part", path)
 }
 
+// own tells that a URL is one of the server that is asked.
+func (e *exporter) own(u *url.URL) bool {
+	base, err := url.Parse(e.Base)
+	return err == nil && base.Scheme == u.Scheme && base.Host == u.Host
+}
+
+// redirected lets a server send its client elsewhere to read, without its credentials.
+func (e *exporter) redirected(req *http.Request, via []*http.Request) error {
+	switch {
+	case len(via) == 10:
+		return errors.New("10 redirects, one after the other")
+	case e.own(req.URL):
+	case req.Method != http.MethodGet:
+		return http.ErrUseLastResponse
+	default:
+		for name := range e.Header {
+			delete(req.Header, name)
+		}
+	}
+	return nil
+}
+
 // ask sends a request. The headers of the caller, credentials among them, go to the
 // server alone.
 func (e *exporter) ask(ctx context.Context, method, target, accept string, more ...string) (*http.Response, error) {
@@ -147,7 +189,7 @@ func (e *exporter) ask(ctx context.Context, method, target, accept string, more 
 	if err != nil {
 		return nil, err
 	}
-	if base, err := url.Parse(e.Base); err == nil && base.Scheme == req.URL.Scheme && base.Host == req.URL.Host {
+	if e.own(req.URL) {
 		for name, values := range e.Header {
 			req.Header[name] = values
 		}
@@ -202,17 +244,26 @@ func (e *exporter) look(resp *http.Response) (wait time.Duration, err error) {
 		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
 		return time.Duration(min(max(seconds, 1), 60)) * time.Second, nil
 	case http.StatusOK:
-		e.Manifest = &manifest{}
-		if err := json.NewDecoder(resp.Body).Decode(e.Manifest); err != nil {
+		var m manifest
+		if err := json.NewDecoder(io.LimitReader(resp.Body, maxManifest)).Decode(&m); err != nil {
 			return 0, fmt.Errorf("read the manifest: %w", err)
 		}
+		for _, f := range m.Output {
+			if !typeName.MatchString(f.Type) { // it becomes a file's
+				return 0, fmt.Errorf("read the manifest: %.50q is not the name of a resource type", f.Type)
+			}
+		}
+		e.Manifest = &m
 		return 0, e.save()
 	}
-	return 0, refused("the export is not to be had; delete "+filepath.Join(e.Out, stateFile)+" to begin anew", resp)
+	return 0, refused("the export is not to be had; begin anew, in another folder", resp)
 }
 
 // forget tells the server that all is here. It would forget by itself, later.
 func (e *exporter) forget(ctx context.Context) {
+	if place, err := url.Parse(e.Place); err != nil || !e.own(place) {
+		return // another's to delete
+	}
 	if resp, err := e.ask(ctx, http.MethodDelete, e.Place, "application/fhir+json"); err == nil {
 		_ = resp.Body.Close()
 	}

@@ -50,7 +50,7 @@ func (e *exporter) files() (out []named) {
 		for _, f := range list {
 			kind := prefix
 			if kind == "" {
-				kind = filepath.Base(f.Type) // a type's name is no way out of the folder
+				kind = f.Type
 			}
 			count[kind]++
 			out = append(out, named{fmt.Sprintf("%s.%d.ndjson", kind, count[kind]), f.URL})
@@ -111,6 +111,9 @@ func (e *exporter) fetch(ctx context.Context, target, path string) (c counter, f
 	_, err = io.Copy(io.MultiWriter(part, &c), resp.Body)
 	if err == nil && c.size > 0 && c.last != '\n' {
 		err = errCutOff
+	}
+	if err == nil {
+		err = part.Sync() // what has its name is there, whatever happens
 	}
 	if err := errors.Join(err, part.Close()); err != nil {
 		return c, false, err
