@@ -120,16 +120,6 @@ func (x *extraction) finish() {
 	r.Coded = slices.Compact(r.Coded)
 	slices.SortStableFunc(r.Refs, func(a, b RefRow) int { return cmp.Or(cmp.Compare(a.P, b.P), cmp.Compare(a.RK, b.RK)) })
 	r.Refs = slices.CompactFunc(r.Refs, func(a, b RefRow) bool { return a.P == b.P && a.RK == b.RK })
-	for i := range r.Refs {
-		ref := &r.Refs[i]
-		switch {
-		case ref.Target == "":
-		case i > 0 && r.Refs[i-1].node == ref.node:
-			ref.Path = r.Refs[i-1].Path
-		default:
-			ref.Path = elementPath(ref.node)
-		}
-	}
 	finishDates(r)
 	x.finishStrings()
 	finishQuantities(r)

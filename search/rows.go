@@ -51,15 +51,19 @@ type RefRow struct {
 	P  ParamID
 	// Target is the literal reference to a resource of this server
 	// ("Patient/1"), "" for anything else; not stored, for the check of
-	// referential integrity. Path is the FHIRPath of the element that refers,
-	// "Observation.subject", given where Target is.
-	Target, Path string
+	// referential integrity.
+	Target string
 
 	node fhir.Node
 }
 
-// elementPath returns the FHIRPath of an element in its resource.
-func elementPath(n fhir.Node) string {
+// Path is the FHIRPath of the element that refers, "Observation.subject", "" where it is
+// not known. It is looked for among all elements before it: for messages.
+func (r RefRow) Path() string {
+	n := r.node
+	if !n.Valid() {
+		return ""
+	}
 	root := n.Doc().Root()
 	path := root.Get("resourceType").Text()
 	want := n.Offset()

@@ -148,20 +148,29 @@ func (e *danglingError) Error() string {
 	return "references without target: " + strings.Join(e.refs, ", ")
 }
 
-// at names the element of each reference that does not resolve.
+// maxPaths is how many elements are looked for.
+const maxPaths = 100
+
+// at names the elements of the first references that do not resolve.
 func (e *danglingError) at(changes []Change) error {
 	out := &fhir.Error{Status: 422}
-	for _, ref := range e.refs {
+	from := map[string]search.RefRow{} // the first that refers, by target
+	for i := range changes {
+		if changes[i].Rows == nil {
+			continue
+		}
+		for _, r := range changes[i].Rows.Refs {
+			if _, have := from[r.Target]; !have {
+				from[r.Target] = r
+			}
+		}
+	}
+	for n, ref := range e.refs {
 		is := fhir.Issue{Severity: fhir.SeverityError, Code: fhir.CodeNotFound,
 			Diagnostics: fmt.Sprintf("the reference %q points to a resource that is not there", ref)}
-		for i := range changes {
-			if changes[i].Rows == nil {
-				continue
-			}
-			for _, r := range changes[i].Rows.Refs {
-				if r.Target == ref && r.Path != "" && len(is.Expression) == 0 {
-					is.Expression = []string{r.Path}
-				}
+		if n < maxPaths {
+			if path := from[ref].Path(); path != "" {
+				is.Expression = []string{path}
 			}
 		}
 		out.Issues = append(out.Issues, is)

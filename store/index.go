@@ -49,16 +49,11 @@ var indexTables = []*indexTable{
 	}),
 
 	newIndexTable("idx_ref", "rk int8, p int4", func(a []any, r *search.Rows) int {
-		n := 0
-		for i, t := range r.Refs {
-			if sameRef := func(o search.RefRow) bool { return o.RK == t.RK && o.P == t.P }; slices.ContainsFunc(r.Refs[:i], sameRef) {
-				continue // two elements of a resource may point to one target
-			}
+		for _, t := range r.Refs {
 			push(a[0], t.RK)
 			push(a[1], int32(t.P))
-			n++
 		}
-		return n
+		return len(r.Refs)
 	}, func(old, rows *search.Rows) ([]int64, *search.Rows, bool) {
 		type row struct {
 			rk int64

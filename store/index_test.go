@@ -27,7 +27,7 @@ func TestIndexDiff(t *testing.T) {
 		{"one token of three", 0, search.Rows{Tokens: []search.TokenRow{{H: 3}, {H: 1}, {H: 2}}}, search.Rows{Tokens: []search.TokenRow{{H: 3}, {H: 1}, {H: 4}}}, []int64{1, 3}, 1, true},
 		{"all gone", 0, search.Rows{Tokens: []search.TokenRow{{H: 1}}}, search.Rows{}, nil, 0, true},
 		{"a second parameter to one target", 1, search.Rows{Refs: []search.RefRow{{RK: 5, P: 1}}}, search.Rows{Refs: []search.RefRow{{RK: 5, P: 1}, {RK: 5, P: 2}}}, nil, 2, true},
-		{"a target elsewhere in the resource", 1, search.Rows{Refs: []search.RefRow{{RK: 5, P: 1, Path: "a"}}}, search.Rows{Refs: []search.RefRow{{RK: 5, P: 1, Path: "b"}}}, nil, 0, false},
+		{"a target that is written otherwise", 1, search.Rows{Refs: []search.RefRow{{RK: 5, P: 1, Target: "a"}}}, search.Rows{Refs: []search.RefRow{{RK: 5, P: 1, Target: "b"}}}, nil, 0, false},
 		{"the latest of two dates", 2, search.Rows{Dates: []search.DateRow{{K: 1, Lo: 1, SMin: true}, {K: 1, Lo: 2, SMax: true}, {K: 2}}},
 			search.Rows{Dates: []search.DateRow{{K: 1, Lo: 1, SMin: true, SMax: true}, {K: 2}}}, []int64{2}, 1, true},
 		{"only the spelling", 3, search.Rows{Strings: []search.StringRow{{K: 1, Val: "a"}, {K: 2, Val: "x"}}},

@@ -13,6 +13,7 @@ import (
 
 	"ingle/authz"
 	"ingle/fhir"
+	"ingle/fhir/r4"
 	"ingle/search"
 	"ingle/store"
 	"ingle/store/storetest"
@@ -178,7 +179,10 @@ func TestReferencesAreChecked(t *testing.T) {
 	s := db.As(authz.Open())
 	refers := func(id, to string) store.Change {
 		c := create(db, id)
-		c.Rows.Refs = []search.RefRow{{RK: search.RefKey(to), P: 9, Target: to, Path: "Patient.link[0].other"}}
+		doc, err := fhir.Parse(fmt.Appendf(nil, `{"resourceType":"Patient","link":[{"other":{"reference":%q}}]}`, to), fhir.Limits{})
+		must(t, err)
+		c.Rows, err = search.NewRegistry(r4.Definitions()).IndexRows(doc)
+		must(t, err)
 		return c
 	}
 	err := s.Write(ctx, []store.Change{create(db, "a"), refers("b", "Patient/missing")})
