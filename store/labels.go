@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ingle/authz"
+	"ingle/internal/cache"
 )
 
 // labelSet is the process's copy of table label: interned sets of
@@ -19,6 +20,28 @@ type labelSet struct {
 	byID   map[int32][]string
 	byKey  map[string]int32
 	loaded time.Time
+
+	covered *cache.Cache[coverKey, *cover] // what grants cover; nil: it is worked out each time
+}
+
+// cover is what a grant covers of the sets that are known.
+type cover struct {
+	ids   []int32 // sorted
+	bits  []byte  // the same as a bitmap, where they are a large part of all
+	known int     // sets there were
+}
+
+// coverKey is a grant, and whether what is withheld is seen.
+type coverKey struct {
+	grant                    uint64
+	unlabelled, needAll, all bool
+}
+
+// maxCovered bounds the covers that are kept, in ids.
+const maxCovered = 1 << 20
+
+func newLabelSet() labelSet {
+	return labelSet{covered: cache.New(cache.Options[coverKey, *cover]{Max: maxCovered, Weigh: func(_ coverKey, c *cover) uint32 { return uint32(32 + len(c.ids)) }})}
 }
 
 // labelsFresh bounds how long a set that another server interned stays unknown
@@ -99,26 +122,37 @@ func (s *labelSet) intern(ctx context.Context, q querier, paths []string) (int32
 	return id, nil
 }
 
-// granted returns the ids of the sets that a grant covers, sorted, and how many
-// sets there are. What is withheld is among them if all is true.
-func (s *labelSet) granted(ctx context.Context, q querier, g authz.Grant, all bool) (ids []int32, known int, err error) {
+// granted returns the sets that a grant covers; the result is not to be changed. What
+// is withheld is among them if all is true. As sets are only ever added, what was
+// worked out holds as long as their number is the same.
+func (s *labelSet) granted(ctx context.Context, q querier, g authz.Grant, all bool) (*cover, error) {
 	s.mu.RLock()
 	stale := time.Since(s.loaded) > labelsFresh
 	s.mu.RUnlock()
 	if stale {
 		if err := s.load(ctx, q); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	ids = []int32{}
+	key := coverKey{g.ID, g.Unlabelled, g.NeedAll, all}
+	if have, ok := s.covered.Get(key); ok && g.ID != 0 && have.known == len(s.byID) {
+		return have, nil
+	}
+	c := &cover{ids: []int32{}, known: len(s.byID)}
 	for id, set := range s.byID {
 		paths, hidden := withheld(set)
 		if (all || !hidden) && g.AllowsPaths(paths) {
-			ids = append(ids, id)
+			c.ids = append(c.ids, id)
 		}
 	}
-	slices.Sort(ids)
-	return ids, len(s.byID), nil
+	slices.Sort(c.ids)
+	if len(c.ids) >= manyLabels && len(c.ids)*4 >= c.known {
+		c.bits = bitmap(c.ids)
+	}
+	if g.ID != 0 {
+		s.covered.Set(key, c)
+	}
+	return c, nil
 }

@@ -125,7 +125,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	db := &DB{pool: pool, side: side, opts: o, reg: o.Registry, defs: o.Defs, totals: newTotals(o.Totals)}
+	db := &DB{pool: pool, side: side, opts: o, reg: o.Registry, defs: o.Defs, totals: newTotals(o.Totals), labels: newLabelSet()}
 	db.consent = db.consentTerms()
 	if err := db.check(ctx); err != nil {
 		db.Close()

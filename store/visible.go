@@ -78,14 +78,11 @@ func (r *reader) visible(ctx context.Context, m authz.Method) (*visible, error) 
 	if v.all {
 		return v, nil
 	}
-	labels, known, err := r.db.labels.granted(ctx, r.db.side, g, sees)
+	covered, err := r.db.labels.granted(ctx, r.db.side, g, sees)
 	if err != nil {
 		return nil, domain(ctx, err)
 	}
-	v.labels = labels
-	if len(labels) >= manyLabels && len(labels)*4 >= known {
-		v.bits = bitmap(labels)
-	}
+	v.labels, v.bits = covered.ids, covered.bits
 	return v, nil
 }
 
