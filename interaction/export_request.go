@@ -2,7 +2,6 @@ package interaction
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -176,10 +175,7 @@ func (s *Service) exportable(x *exportRequest, typ string) error {
 	return nil
 }
 
-const (
-	maxFilters   = 64
-	exportParams = 64 << 10 // bytes of parameters in a body, patients aside
-)
+const maxFilters = 64
 
 // exportFilters reads _typeFilter: searches that say which resources of a type are meant.
 func (s *Service) exportFilters(ctx context.Context, session *store.Session, req *Request, x *exportRequest, filters []string, unless func(error) error) error {
@@ -246,51 +242,16 @@ func exportInstant(p search.KV) (*time.Time, error) {
 
 // exportParameters are the parameters of the URL and the body; patient goes into x.
 func (s *Service) exportParameters(req *Request, x *exportRequest) ([]search.KV, error) {
-	params := req.Query
-	doc, err := bodyDoc(req)
-	if err != nil || doc == nil {
-		return params, err
-	}
-	if doc.Root().Get("resourceType").Text() != "Parameters" {
-		return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeStructure, "the body of $export is a Parameters resource").AtNode(doc.Root())
-	}
-	params = slices.Clone(params)
-	size := 0
-	for p := doc.Root().Get("parameter").First(); p.Valid(); p = p.Next() {
-		name := p.Get("name").Text()
-		if name == "patient" && x.level != "" {
-			ref := fhir.ParseReference(p.Get("valueReference").Get("reference").Text(), req.bases(), s.cfg.Definitions.IsResourceType)
-			if ref.Form != fhir.RefRelative || ref.Type != "Patient" {
-				return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeValue, "patient is a reference to a Patient (valueReference)").AtNode(p)
-			}
-			x.patients = append(x.patients, ref.Relative())
-			continue
+	params, err := bodyParams(req, func(name string, p fhir.Node) (bool, error) {
+		if name != "patient" || x.level == "" {
+			return false, nil
 		}
-		value := fhir.Node{}
-		for m := p.First(); m.Valid(); m = m.Next() {
-			if strings.HasPrefix(m.Key(), "value") {
-				value = m
-			}
+		ref := fhir.ParseReference(p.Get("valueReference").Get("reference").Text(), req.bases(), s.cfg.Definitions.IsResourceType)
+		if ref.Form != fhir.RefRelative || ref.Type != "Patient" {
+			return false, fhir.Errorf(http.StatusBadRequest, fhir.CodeValue, "patient is a reference to a Patient (valueReference)").AtNode(p)
 		}
-		if name == "" || value.Kind() != fhir.String && strings.HasPrefix(name, "_") {
-			return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeInvalid, "each parameter of $export has a name and a value that is a text").AtNode(p)
-		}
-		if size += len(p.Raw()); size > exportParams {
-			return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeTooCostly, "the parameters of $export but patient have more than %d bytes", exportParams)
-		}
-		params = append(params, search.KV{Name: name, Value: value.Text()})
-	}
-	return params, nil
-}
-
-// operationPath is the path of an operation below the base URL.
-func operationPath(req *Request) string {
-	path := ""
-	if req.Type != "" {
-		path = "/" + req.Type
-	}
-	if req.ID != "" {
-		path += "/" + req.ID
-	}
-	return fmt.Sprintf("%s/$%s", path, req.Operation.Name)
+		x.patients = append(x.patients, ref.Relative())
+		return true, nil
+	})
+	return slices.Concat(req.Query, params), err
 }

@@ -3,7 +3,6 @@ package interaction
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"ingle/fhir"
 	"ingle/search"
@@ -39,7 +38,7 @@ func (s *Service) everything(ctx context.Context, session *store.Session, req *R
 	case about.Deleted():
 		return gone(about), nil
 	}
-	params, err := bodyParams(req)
+	params, err := bodyParams(req, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -53,31 +52,4 @@ func (s *Service) everything(ctx context.Context, session *store.Session, req *R
 		return nil, err
 	}
 	return s.runSearch(ctx, session, asked)
-}
-
-// bodyParams are the parameters of a Parameters resource in the body, each with the
-// text of its value; nil without a body.
-func bodyParams(req *Request) ([]search.KV, error) {
-	doc, err := bodyDoc(req)
-	if err != nil || doc == nil {
-		return nil, err
-	}
-	if doc.Root().Get("resourceType").Text() != "Parameters" {
-		return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeStructure, "the body of $%s is a Parameters resource", req.Operation.Name).AtNode(doc.Root())
-	}
-	params := []search.KV{}
-	for p := doc.Root().Get("parameter").First(); p.Valid(); p = p.Next() {
-		value := fhir.Node{}
-		for m := p.First(); m.Valid(); m = m.Next() {
-			if strings.HasPrefix(m.Key(), "value") {
-				value = m
-			}
-		}
-		name := p.Get("name").Text()
-		if name == "" || value.Kind() != fhir.String && value.Kind() != fhir.Number {
-			return nil, fhir.Errorf(http.StatusBadRequest, fhir.CodeInvalid, "each parameter of $%s has a name and a value that is a text or a number", req.Operation.Name).AtNode(p)
-		}
-		params = append(params, search.KV{Name: name, Value: value.Text()})
-	}
-	return params, nil
 }
