@@ -114,23 +114,29 @@ func TestAsyncConsent(t *testing.T) {
 	answered(t, s, ask(member), member...).Is(200).Lacks(`"p"`)
 }
 
+// besideServer runs SQL in a server's database, on one connection.
+func besideServer(t *testing.T, url string) (conn *pgx.Conn, run func(sql string)) {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn, func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(context.Background(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestAsyncLost proves that a request whose server died says so, and that what
 // expired is gone.
 func TestAsyncLost(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	s := servertest.Start(t, servertest.Options{URL: url})
-	conn, err := pgx.Connect(context.Background(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	run := func(sql string) {
-		t.Helper()
-		if _, err := conn.Exec(context.Background(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
+	conn, run := besideServer(t, url)
 	place := s.Get("/Patient", "Prefer", "respond-async").Is(202).Header.Get("Content-Location")
 	answered(t, s, place).Is(200)
 	run(`UPDATE async_request SET done = false, leased = now() - interval '1 second'`)

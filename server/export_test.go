@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"ingle/authz"
 	"ingle/authz/arboristtest"
 	"ingle/fhir/r4"
@@ -415,17 +413,7 @@ func TestExportPending(t *testing.T) {
 	t.Parallel()
 	at := storetest.URL(t)
 	s := servertest.Start(t, servertest.Options{URL: at})
-	conn, err := pgx.Connect(context.Background(), at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	run := func(sql string) {
-		t.Helper()
-		if _, err := conn.Exec(context.Background(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
+	conn, run := besideServer(t, at)
 	people(t, s, 2)
 	run(`BEGIN`)
 	run(`UPDATE resource SET tx = pg_current_xact_id(), version = 2, lu = now(), body = jsonb_set(body, '{language}', '"en"') WHERE fhir_id = 'p001' /*scope*/`)

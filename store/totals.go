@@ -55,7 +55,6 @@ type remembering struct {
 // may be remembered; it is for connections that hold no writes.
 func (v *visible) remembering(st *search.Statement) *remembering {
 	r := &remembering{totals: v.db.totals, once: v.once(st)}
-	var have total
 	if r.kept != nil {
 		h := sha256.New()
 		h.Write([]byte(st.SQL))
@@ -67,9 +66,11 @@ func (v *visible) remembering(st *search.Statement) *remembering {
 		}
 		h.Sum(r.key[:0])
 	}
-	if r.kept != nil {
-		have, _ = r.kept.Get(r.key)
+	if r.kept == nil {
+		r.sql, r.args = "SELECT '', ("+st.SQL+")", st.Args
+		return r
 	}
+	have, _ := r.kept.Get(r.key)
 	r.once = r.once || have.snapshot != "" // it is likely to hold
 	n := len(st.Args)
 	r.sql = fmt.Sprintf("SELECT %s, CASE WHEN (%[1]s) = $%d::text THEN $%d::int8 ELSE (%s) END", snapshotNow, n+1, n+2, st.SQL)

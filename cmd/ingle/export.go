@@ -66,6 +66,9 @@ The last line of the output tells the time that the next export can go on from
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d resources in %d files, %d MB, in %s\nnext time: --since %s\n", res.Resources, res.Files, res.Bytes/1e6, time.Since(started).Round(time.Millisecond), res.Time)
+			if len(res.Faults) > 0 {
+				return fmt.Errorf("the server did not export everything; what it says stands in %s, in %s", strings.Join(res.Faults, ", "), o.Out)
+			}
 			return nil
 		},
 	}

@@ -38,7 +38,8 @@ type Options struct {
 type Result struct {
 	Files, Resources int
 	Bytes            int64
-	Time             string // transactionTime: where the next export can go on (_since)
+	Time             string   // transactionTime: where the next export can go on (_since)
+	Faults           []string // files in which the server says what it could not export
 }
 
 // state is what is known of an export, kept in the folder.

@@ -33,7 +33,12 @@ func (e *exporter) download(ctx context.Context) (*Result, error) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			res.Files, res.Resources, res.Bytes = res.Files+1, res.Resources+n, res.Bytes+size
+			res.Files, res.Bytes = res.Files+1, res.Bytes+size
+			if f.fault {
+				res.Faults = append(res.Faults, f.name)
+			} else {
+				res.Resources += n
+			}
 			e.tell(fmt.Sprintf("%d of %d files, %d resources, %d MB", res.Files, len(all), res.Resources, res.Bytes/1e6))
 			return nil
 		})
@@ -41,8 +46,13 @@ func (e *exporter) download(ctx context.Context) (*Result, error) {
 	return res, group.Wait()
 }
 
+const faults = "error" // the name of files of faults
+
 // named is a file of the manifest with its name in the folder.
-type named struct{ name, url string }
+type named struct {
+	name, url string
+	fault     bool // it holds OperationOutcomes
+}
 
 func (e *exporter) files() (out []named) {
 	count := map[string]int{}
@@ -53,12 +63,12 @@ func (e *exporter) files() (out []named) {
 				kind = f.Type
 			}
 			count[kind]++
-			out = append(out, named{fmt.Sprintf("%s.%d.ndjson", kind, count[kind]), f.URL})
+			out = append(out, named{fmt.Sprintf("%s.%d.ndjson", kind, count[kind]), f.URL, prefix == faults})
 		}
 	}
 	add("", e.Manifest.Output)
 	add("deleted", e.Manifest.Deleted)
-	add("error", e.Manifest.Error)
+	add(faults, e.Manifest.Error)
 	return out
 }
 

@@ -57,8 +57,8 @@ func TestHostile(t *testing.T) {
 	if res, err := run("Patient", server.URL+"/fhir/moved"); err != nil || res.Resources != 1 {
 		t.Errorf("a file that is elsewhere: %+v %v", res, err)
 	}
-	if _, err := run("Patient", other.URL+"/direct"); err != nil {
-		t.Error(err)
+	if res, err := run("Patient", other.URL+"/direct"); err != nil || res.Faults != nil {
+		t.Errorf("%+v %v", res, err)
 	}
 	for _, typ := range []string{"..", "../../x", "/etc/x", "", ".", "a\x1b[31m", strings.Repeat("x", 300), "Patient.1", `..\x`} {
 		if _, err := run(typ, other.URL+"/name"); err == nil || strings.Contains(err.Error(), "\x1b") {
@@ -91,5 +91,25 @@ func TestFolderOfAnother(t *testing.T) {
 	names, _ := os.ReadDir(out)
 	if slices.ContainsFunc(names, func(e os.DirEntry) bool { return e.Name() != "Patient.1.ndjson" }) {
 		t.Errorf("%v", names)
+	}
+}
+
+// What the server could not export is no resource, and is told.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	mux.HandleFunc("GET /fhir/$export", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Location", server.URL+"/fhir/place")
+		w.WriteHeader(http.StatusAccepted)
+	})
+	mux.HandleFunc("GET /fhir/place", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"transactionTime":"2026-01-01T00:00:00Z","output":[{"type":"Patient","url":"%[1]s/lines"}],"error":[{"type":"OperationOutcome","url":"%[1]s/lines"}]}`, server.URL)
+	})
+	mux.HandleFunc("GET /lines", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}\n{}\n")) })
+	res, err := export.Run(t.Context(), export.Options{Base: server.URL + "/fhir", Out: filepath.Join(t.TempDir(), "out")})
+	if err != nil || res.Files != 2 || res.Resources != 2 || !slices.Equal(res.Faults, []string{"error.1.ndjson"}) {
+		t.Errorf("%+v, %v", res, err)
 	}
 }
